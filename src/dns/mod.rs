@@ -106,7 +106,8 @@ impl Budget {
     }
 
     pub async fn lookup(&self, name: &str, kind: Kind) -> Answer {
-        let left = self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| n.checked_sub(1));
+        let left =
+            self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| n.checked_sub(1));
         if left.is_err() {
             return Err(DnsError::Budget);
         }

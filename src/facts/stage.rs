@@ -1,7 +1,9 @@
 //! The stages of a session, in the order in which things become known.
 
 /// When a field is known at the earliest, and when a rule acts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum Stage {
     /// The client has connected; its address is known, nothing was said yet.

@@ -1,0 +1,1 @@
+//! What was sent: header, body and the edits made on the way.

@@ -1,0 +1,3 @@
+//! The wire: bytes to types and back, no opinion and no I/O.
+
+pub mod reply;
