@@ -4,4 +4,5 @@ pub mod checks;
 pub mod dns;
 pub mod facts;
 pub mod message;
+pub mod policy;
 pub mod smtp;

@@ -15,6 +15,7 @@ pub struct Context<'a> {
     /// What is known so far: the session's own facts, and the findings of the checks named in
     /// [`Check::after`].
     pub facts: &'a Facts,
+    pub message: Option<MessageView<'a>>,
     pub client_ip: IpAddr,
     /// As given, for SPF's `%{h}`; empty before EHLO.
     pub helo: &'a str,
@@ -24,6 +25,15 @@ pub struct Context<'a> {
     pub dns: &'a Budget,
     /// Seconds since 1970, for the validity of signatures.
     pub now: u64,
+}
+
+/// What a check sees of a message: its header, and the hashes of its body that were computed while
+/// it came in. The body itself may be in a file.
+#[derive(Clone, Copy)]
+pub struct MessageView<'a> {
+    pub header: &'a Header,
+    pub size: u64,
+    pub body_hashes: &'a [BodyHash],
 }
 
 /// A finder of facts. Build one from its configuration, share it among all sessions.

@@ -1,0 +1,3 @@
+//! The rule language: conditions over facts, compiled once, evaluated in file order.
+
+pub mod diagnostic;
