@@ -9,6 +9,7 @@ use std::net::IpAddr;
 
 use crate::dns::{BoxFuture, Budget};
 use crate::facts::{Facts, FieldId, Stage, Value};
+use crate::message::{BodyHash, Header};
 
 /// What a check may look at.
 pub struct Context<'a> {
