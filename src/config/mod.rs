@@ -1,0 +1,1 @@
+//! Files to a configuration in which nothing can be wrong or unset.

@@ -1,0 +1,1 @@
+//! A client arrives: admission, PROXY header, TLS, and the one loop that does I/O.

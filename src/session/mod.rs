@@ -1,0 +1,1 @@
+//! The session state machine: pure, told of events, answers with actions.
