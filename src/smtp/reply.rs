@@ -86,6 +86,11 @@ impl Reply {
         self.text.push_str(&sanitise(line));
     }
 
+    /// Ends the text with the id of the decision that the reply tells.
+    pub fn push_id(&mut self, id: impl fmt::Display) {
+        self.text.push_str(&format!(" (id {id})"));
+    }
+
     /// Gives a backend's reply that has no enhanced code `x.0.0`, since we offer
     /// ENHANCEDSTATUSCODES.
     pub fn with_enhanced(mut self) -> Reply {
