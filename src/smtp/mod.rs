@@ -1,3 +1,11 @@
 //! The wire: bytes to types and back, no opinion and no I/O.
 
+pub mod address;
+pub mod auth;
+pub mod command;
+pub mod data;
+pub mod line;
+pub mod params;
+pub mod proxy_header;
 pub mod reply;
+pub mod xtext;

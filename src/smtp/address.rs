@@ -1,0 +1,292 @@
+//! Mailboxes, paths and host names (RFC 5321 4.1.2, 4.1.3; RFC 6531 3.3).
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+/// Octets of a local part as sent (RFC 5321 4.5.3.1.1).
+pub const LOCAL_MAX: usize = 64;
+/// Octets of a domain (RFC 5321 4.5.3.1.2).
+pub const DOMAIN_MAX: usize = 255;
+/// Octets of a path with its brackets and source route (RFC 5321 4.5.3.1.3).
+pub const PATH_MAX: usize = 256;
+const LABEL_MAX: usize = 63;
+
+/// `local@domain`, spelt as it was sent. Holds no control character, and nothing that would not
+/// parse again.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Mailbox {
+    /// A dot-string or a quoted string with its quotes.
+    pub local: Box<str>,
+    /// A domain or an address literal with its brackets.
+    pub domain: Box<str>,
+}
+
+impl Mailbox {
+    /// Parses `local@domain` without angle brackets.
+    pub fn parse(text: &str) -> Option<Mailbox> {
+        let (local, rest) = take_local(text)?;
+        let domain = rest.strip_prefix('@')?;
+        let sound = valid_domain(domain) && text.len() + 2 <= PATH_MAX;
+        sound.then(|| Mailbox { local: local.into(), domain: domain.into() })
+    }
+
+    /// Without non-ASCII characters, so that it can be sent without SMTPUTF8.
+    pub fn is_ascii(&self) -> bool {
+        self.local.is_ascii() && self.domain.is_ascii()
+    }
+
+    /// The domain in lower case and A-labels; `None` for an address literal.
+    pub fn domain_ascii(&self) -> Option<String> {
+        if self.domain.starts_with('[') { None } else { to_ascii(&self.domain) }
+    }
+
+    /// The local part that is meant: without quotes and backslashes.
+    pub fn local_text(&self) -> String {
+        let Some(quoted) = self.local.strip_prefix('"').and_then(|text| text.strip_suffix('"'))
+        else {
+            return self.local.to_string();
+        };
+        let mut text = String::with_capacity(quoted.len());
+        let mut chars = quoted.chars();
+        while let Some(c) = chars.next() {
+            text.extend(if c == '\\' { chars.next() } else { Some(c) });
+        }
+        text
+    }
+
+    /// The address of an address literal.
+    pub fn literal_ip(&self) -> Option<IpAddr> {
+        literal_ip(&self.domain)
+    }
+}
+
+impl fmt::Display for Mailbox {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "<{}@{}>", self.local, self.domain)
+    }
+}
+
+/// Where bounces go.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum ReversePath {
+    /// `<>`
+    Null,
+    Mailbox(Mailbox),
+}
+
+impl ReversePath {
+    /// Parses a path at the start of `text`; also returns what follows its `>`.
+    pub fn parse_prefix(text: &str) -> Option<(ReversePath, &str)> {
+        if let Some(rest) = text.strip_prefix("<>") {
+            return Some((ReversePath::Null, rest));
+        }
+        let (mailbox, rest) = parse_path(text)?;
+        Some((ReversePath::Mailbox(mailbox), rest))
+    }
+
+    pub fn mailbox(&self) -> Option<&Mailbox> {
+        match self {
+            ReversePath::Null => None,
+            ReversePath::Mailbox(mailbox) => Some(mailbox),
+        }
+    }
+
+    pub fn is_ascii(&self) -> bool {
+        self.mailbox().is_none_or(Mailbox::is_ascii)
+    }
+}
+
+impl fmt::Display for ReversePath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ReversePath::Null => f.write_str("<>"),
+            ReversePath::Mailbox(mailbox) => mailbox.fmt(f),
+        }
+    }
+}
+
+/// Whom the mail is for.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum ForwardPath {
+    /// `<postmaster>` without a domain (RFC 5321 4.1.1.3), as spelt.
+    Postmaster(Box<str>),
+    Mailbox(Mailbox),
+}
+
+impl ForwardPath {
+    /// Parses a path at the start of `text`; also returns what follows its `>`.
+    pub fn parse_prefix(text: &str) -> Option<(ForwardPath, &str)> {
+        if let Some((name, rest)) = text.strip_prefix('<').and_then(|text| text.split_once('>'))
+            && name.eq_ignore_ascii_case("postmaster")
+        {
+            return Some((ForwardPath::Postmaster(name.into()), rest));
+        }
+        let (mailbox, rest) = parse_path(text)?;
+        Some((ForwardPath::Mailbox(mailbox), rest))
+    }
+
+    pub fn mailbox(&self) -> Option<&Mailbox> {
+        match self {
+            ForwardPath::Postmaster(_) => None,
+            ForwardPath::Mailbox(mailbox) => Some(mailbox),
+        }
+    }
+
+    pub fn is_ascii(&self) -> bool {
+        self.mailbox().is_none_or(Mailbox::is_ascii)
+    }
+}
+
+impl fmt::Display for ForwardPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ForwardPath::Postmaster(name) => write!(f, "<{name}>"),
+            ForwardPath::Mailbox(mailbox) => mailbox.fmt(f),
+        }
+    }
+}
+
+/// `<local@domain>`, or with a source route, which is checked and dropped (RFC 5321 4.1.1.3, C).
+fn parse_path(text: &str) -> Option<(Mailbox, &str)> {
+    let inside = text.strip_prefix('<')?;
+    let address = if inside.starts_with('@') { skip_route(inside)? } else { inside };
+    let (local, rest) = take_local(address)?;
+    let (domain, rest) = rest.strip_prefix('@')?.split_once('>')?;
+    let sound = valid_domain(domain) && text.len() - rest.len() <= PATH_MAX;
+    sound.then(|| (Mailbox { local: local.into(), domain: domain.into() }, rest))
+}
+
+/// Skips `@a,@b:`.
+fn skip_route(text: &str) -> Option<&str> {
+    let mut rest = text;
+    loop {
+        rest = rest.strip_prefix('@')?;
+        let end = if rest.starts_with('[') { rest.find(']')? + 1 } else { rest.find([',', ':'])? };
+        let (domain, after) = rest.split_at_checked(end)?;
+        if !valid_domain(domain) {
+            return None;
+        }
+        match after.strip_prefix(',') {
+            Some(next) => rest = next,
+            None => return after.strip_prefix(':'),
+        }
+    }
+}
+
+/// Splits the local part off, up to the `@`.
+fn take_local(text: &str) -> Option<(&str, &str)> {
+    let length = if text.starts_with('"') { quoted_length(text)? } else { text.find('@')? };
+    let (local, rest) = text.split_at_checked(length)?;
+    let sound = local.starts_with('"') || is_dot_string(local);
+    (sound && local.len() <= LOCAL_MAX).then_some((local, rest))
+}
+
+/// The length of the quoted string at the start of `text`.
+fn quoted_length(text: &str) -> Option<usize> {
+    let mut chars = text.char_indices().skip(1);
+    while let Some((at, c)) = chars.next() {
+        match c {
+            '"' => return Some(at + 1),
+            '\\' if !matches!(chars.next()?.1, ' '..='~') => return None,
+            _ if c.is_control() => return None,
+            _ => {}
+        }
+    }
+    None
+}
+
+fn is_dot_string(text: &str) -> bool {
+    text.split('.').all(|atom| !atom.is_empty() && atom.chars().all(is_atext))
+}
+
+fn is_atext(c: char) -> bool {
+    if c.is_ascii() {
+        c.is_ascii_alphanumeric() || "!#$%&'*+-/=?^_`{|}~".contains(c)
+    } else {
+        !c.is_control() && !c.is_whitespace()
+    }
+}
+
+/// A domain that can be sent: LDH labels (underscores are let through, as DNS does), U-labels that
+/// have an A-label form, or an address literal.
+fn valid_domain(text: &str) -> bool {
+    if text.len() > DOMAIN_MAX {
+        return false;
+    }
+    if text.starts_with('[') {
+        return literal_ip(text).is_some();
+    }
+    text.is_ascii() && is_ldh(text, true) || !text.is_ascii() && to_ascii(text).is_some()
+}
+
+fn is_ldh(text: &str, underscore: bool) -> bool {
+    text.split('.').all(|label| {
+        (1..=LABEL_MAX).contains(&label.len())
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+            && label
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b == b'-' || underscore && b == b'_')
+    })
+}
+
+fn to_ascii(domain: &str) -> Option<String> {
+    if domain.is_ascii() {
+        return Some(domain.to_ascii_lowercase());
+    }
+    let ascii = idna::domain_to_ascii(domain).ok()?;
+    (ascii.len() <= DOMAIN_MAX && is_ldh(&ascii, true)).then_some(ascii)
+}
+
+/// The address in `[192.0.2.1]` or `[IPv6:2001:db8::1]` (RFC 5321 4.1.3). Other kinds of literal
+/// have never been registered.
+pub fn literal_ip(text: &str) -> Option<IpAddr> {
+    let inside = text.strip_prefix('[')?.strip_suffix(']')?;
+    match inside.split_at_checked("IPv6:".len()) {
+        Some((tag, address)) if tag.eq_ignore_ascii_case("IPv6:") => {
+            address.parse::<Ipv6Addr>().ok().map(IpAddr::V6)
+        }
+        _ => inside.parse::<Ipv4Addr>().ok().map(IpAddr::V4),
+    }
+}
+
+/// A host name of letters, digits and hyphens (RFC 1123 2.1), at most 255 octets, without final
+/// dot, that cannot be taken for an IPv4 address. For names that DNS told us.
+pub fn valid_hostname(name: &str) -> bool {
+    name.len() <= DOMAIN_MAX && is_ldh(name, false) && !ends_numeric(name)
+}
+
+/// No top level label is all digits (RFC 3696 2).
+fn ends_numeric(name: &str) -> bool {
+    name.rsplit('.').next().is_some_and(|label| label.bytes().all(|b| b.is_ascii_digit()))
+}
+
+/// What kind of name a client gave in HELO or EHLO.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum HeloForm {
+    /// Two labels or more, a final dot and underscores let pass.
+    Fqdn,
+    /// `[192.0.2.1]`
+    Literal,
+    SingleLabel,
+    /// An address without brackets.
+    BareIp,
+    Invalid,
+}
+
+pub fn helo_form(name: &str) -> HeloForm {
+    if literal_ip(name).is_some() {
+        return HeloForm::Literal;
+    }
+    if name.parse::<IpAddr>().is_ok() {
+        return HeloForm::BareIp;
+    }
+    let host = name.strip_suffix('.').unwrap_or(name);
+    if host.len() > DOMAIN_MAX || !is_ldh(host, true) || ends_numeric(host) {
+        HeloForm::Invalid
+    } else if host.contains('.') {
+        HeloForm::Fqdn
+    } else {
+        HeloForm::SingleLabel
+    }
+}
