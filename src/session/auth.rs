@@ -3,7 +3,7 @@
 
 use std::time::Instant;
 
-use crate::smtp::auth::{self, Secret};
+use crate::smtp::auth::{self, ClientLine, Secret};
 use crate::smtp::line::Framed;
 use crate::smtp::reply::{Class, Reply};
 use crate::verdict::Reason;
@@ -48,8 +48,7 @@ impl Session {
         let mut line = format!("AUTH {mechanism}").into_bytes();
         let mut exchange = Exchange { mechanism, user: None };
         if let Some(initial) = initial {
-            // "=" is an empty response (RFC 4954 4).
-            if initial != "=" && !auth::is_base64(initial.as_bytes()) {
+            if !auth::is_initial_response(initial) {
                 return self.wrong(now, Reason::AuthBase64, "");
             }
             exchange.note_user(initial.as_bytes());
@@ -72,11 +71,10 @@ impl Session {
                 return self.abandon(now, Reason::AuthBase64);
             }
         };
-        if line == b"*" {
-            return self.abandon(now, Reason::AuthCancelled);
-        }
-        if !auth::is_base64(line) {
-            return self.abandon(now, Reason::AuthBase64);
+        match auth::client_line(line) {
+            ClientLine::Cancel => return self.abandon(now, Reason::AuthCancelled),
+            ClientLine::Malformed => return self.abandon(now, Reason::AuthBase64),
+            ClientLine::Response => {}
         }
         exchange.note_user(line);
         self.wait(Action::Auth(Secret::new(line.to_vec())), Waiting::Auth(exchange));

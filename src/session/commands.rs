@@ -71,7 +71,11 @@ impl Session {
     fn is_idle_command(&self, command: &Command) -> bool {
         !matches!(
             command,
-            Command::Mail(_) | Command::Rcpt(_) | Command::Data | Command::Quit | Command::Auth { .. }
+            Command::Mail(_)
+                | Command::Rcpt(_)
+                | Command::Data
+                | Command::Quit
+                | Command::Auth { .. }
         )
     }
 
@@ -135,8 +139,7 @@ impl Session {
             return self.wrong(now, Reason::CommandSequence, "nested MAIL");
         }
         if self.settings.role.is_submission() && self.auth.is_none() {
-            let reason =
-                if self.tls { Reason::AuthRequired } else { Reason::TlsRequired };
+            let reason = if self.tls { Reason::AuthRequired } else { Reason::TlsRequired };
             return self.wrong(now, reason, "");
         }
         if self.messages >= self.settings.limits.messages {
@@ -214,6 +217,7 @@ impl Session {
                 self.state = State::Data(Box::new(Receiving {
                     scanner: DataScanner::new(),
                     since: now,
+                    received: 0,
                     size: 0,
                 }));
                 self.deadline = now + self.settings.limits.data_time;
@@ -230,12 +234,12 @@ impl Session {
         body: &mut dyn FnMut(&[u8]),
     ) -> usize {
         let State::Data(receiving) = &mut self.state else { return 0 };
-        let mut size = 0;
+        let size = &mut receiving.size;
         let (used, ended) = receiving.scanner.scan(input, &mut |octets| {
-            size += octets.len() as u64;
+            *size += octets.len() as u64;
             body(octets);
         });
-        receiving.size += size;
+        receiving.received += used as u64;
         if ended {
             self.message_ended(now);
             return used;
@@ -244,7 +248,7 @@ impl Session {
         let limits = &self.settings.limits;
         let slowest = receiving.since
             + limits.data_time
-            + std::time::Duration::from_secs(receiving.size / limits.data_rate.max(1));
+            + std::time::Duration::from_secs(receiving.received / limits.data_rate.max(1));
         self.deadline = slowest.min(now + limits.data_time);
         used
     }

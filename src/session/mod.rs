@@ -106,6 +106,9 @@ enum Waiting {
 struct Receiving {
     scanner: DataScanner,
     since: Instant,
+    /// Octets from the client.
+    received: u64,
+    /// Octets of the message in them.
     size: u64,
 }
 
