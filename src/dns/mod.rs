@@ -14,6 +14,8 @@ use tokio::time::Instant;
 
 pub mod fake;
 pub mod hickory;
+pub mod name;
+pub mod zone;
 
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
