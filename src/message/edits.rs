@@ -1,0 +1,127 @@
+//! Header edits, and the message as it is forwarded with them.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt as _;
+
+use super::header::Header;
+use super::spool::{Place, Spool};
+
+/// Octets read from a file at once.
+const BUFFER: u64 = 64 << 10;
+
+/// Put in front of a continuation line that continues nothing, when fields are put on top: it would
+/// become part of the last of them, and a client could write into our own fields.
+const ORPHAN: &[u8] = b"X-Orphaned-Line:";
+
+/// Changes to a header. Indexes are those of [`HeaderField::index`](super::HeaderField::index);
+/// those that do not exist are ignored.
+#[derive(Debug, Clone, Default)]
+pub struct Edits {
+    /// Complete fields with their CRLF, put on top.
+    pub prepend: Vec<u8>,
+    /// Fields left out.
+    pub remove: Vec<usize>,
+    /// Complete fields with their CRLF, in place of others. A field that is also removed is removed.
+    pub replace: Vec<(usize, Vec<u8>)>,
+}
+
+/// Gives a message in pieces, as slices of memory where it is in memory.
+#[derive(Debug)]
+pub struct MessageReader<'a> {
+    /// In reverse.
+    parts: Vec<Part<'a>>,
+    buffer: Vec<u8>,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Part<'a> {
+    Memory(&'a [u8]),
+    File { file: &'a File, offset: u64, len: u64 },
+}
+
+impl<'a> MessageReader<'a> {
+    pub(super) fn new(
+        header: &'a Header,
+        separated: bool,
+        spool: &'a Spool,
+        edits: &'a Edits,
+    ) -> Self {
+        let mut parts = vec![Part::Memory(&edits.prepend)];
+        let orphan = matches!(header.raw().first(), Some(b' ' | b'\t'));
+        if orphan && !edits.prepend.is_empty() && !edits.changes().any(|(index, _)| index == 0) {
+            parts.push(Part::Memory(ORPHAN));
+        }
+        push_header(&mut parts, header, edits);
+        if separated {
+            parts.push(Part::Memory(b"\r\n"));
+        }
+        match spool.place() {
+            Place::Memory(pieces) => {
+                parts.extend(pieces.iter().map(|piece| Part::Memory(piece)));
+            }
+            Place::File(file) => parts.push(Part::File { file, offset: 0, len: spool.len() }),
+        }
+        parts.reverse();
+        MessageReader { parts, buffer: Vec::new() }
+    }
+
+    /// Octets that are still to come.
+    pub fn remaining(&self) -> u64 {
+        self.parts
+            .iter()
+            .map(|part| match part {
+                Part::Memory(bytes) => bytes.len() as u64,
+                Part::File { len, .. } => *len,
+            })
+            .sum()
+    }
+
+    /// The next piece, never an empty one; `None` after the last. Reading from a file blocks.
+    pub fn next_chunk(&mut self) -> io::Result<Option<&[u8]>> {
+        loop {
+            match self.parts.pop() {
+                None => return Ok(None),
+                Some(Part::Memory(b"")) => {}
+                Some(Part::Memory(bytes)) => return Ok(Some(bytes)),
+                Some(Part::File { len: 0, .. }) => {}
+                Some(Part::File { file, offset, len }) => {
+                    let now = len.min(BUFFER);
+                    self.parts.push(Part::File { file, offset: offset + now, len: len - now });
+                    self.buffer.resize(now as usize, 0);
+                    file.read_exact_at(&mut self.buffer, offset)?;
+                    return Ok(Some(&self.buffer));
+                }
+            }
+        }
+    }
+}
+
+impl Edits {
+    pub fn is_empty(&self) -> bool {
+        self.prepend.is_empty() && self.remove.is_empty() && self.replace.is_empty()
+    }
+
+    /// What becomes of each field that does not stay: removals before replacements.
+    fn changes(&self) -> impl Iterator<Item = (usize, &[u8])> {
+        let removed = self.remove.iter().map(|index| (*index, &b""[..]));
+        removed.chain(self.replace.iter().map(|(index, field)| (*index, field.as_slice())))
+    }
+}
+
+/// The fields that stay, joined to the longest slices that there are.
+fn push_header<'a>(parts: &mut Vec<Part<'a>>, header: &'a Header, edits: &'a Edits) {
+    let mut changes: Vec<(usize, &[u8])> = edits.changes().collect();
+    // Stable: a removal stays before a replacement.
+    changes.sort_by_key(|(index, _)| *index);
+    changes.dedup_by_key(|(index, _)| *index);
+    let raw = header.raw();
+    let mut kept = 0;
+    for (index, field) in changes {
+        let Some(span) = header.range(index) else { break };
+        parts.push(Part::Memory(&raw[kept..span.start]));
+        parts.push(Part::Memory(field));
+        kept = span.end;
+    }
+    parts.push(Part::Memory(&raw[kept..]));
+}
