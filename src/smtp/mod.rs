@@ -9,4 +9,5 @@ pub mod line;
 pub mod params;
 pub mod proxy_header;
 pub mod reply;
+pub mod reply_parser;
 pub mod xtext;

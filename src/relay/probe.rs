@@ -1,0 +1,183 @@
+//! The proof that the backend is no open relay, made at start and after a reload.
+//!
+//! A proxy turns a backend into an open relay as soon as the backend takes it for a trusted
+//! neighbour. So before the first client is served, we say that we are a stranger and ask for what
+//! no stranger may have. Nothing is ever sent: no DATA.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::backend::{Backend, IdentityMethod};
+use super::connection::Connection;
+use super::failure::Failure;
+use super::identity::Identity;
+use crate::smtp::ehlo::Capabilities;
+use crate::smtp::reply::Reply;
+
+/// Addresses that nobody has (RFC 5737, RFC 3849).
+const STRANGERS: [IpAddr; 2] = [
+    IpAddr::V4(Ipv4Addr::new(192, 0, 2, 25)),
+    IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 25)),
+];
+/// Domains that no backend serves. The first exists for such use; the second has ordinary MX
+/// records, for backends that refuse the first for want of them.
+const FOREIGN: [&str; 2] = ["example.com", "iana.org"];
+const USER: &str = "portcullis-relay-test";
+/// For each command of the probe.
+const TIMEOUT: Duration = Duration::from_secs(30);
+
+#[derive(Debug)]
+pub enum Probe {
+    /// Every attempt was refused.
+    Safe(Arc<Capabilities>),
+    /// The backend would take mail from a stranger to a stranger.
+    Relays { client: IpAddr, recipient: String, reply: Reply },
+    /// The backend takes no IPv6 address from XCLIENT. IPv4 is safe.
+    NoIpv6 { reply: Reply },
+    /// XCLIENT is not announced to us, or (with a reply) refused.
+    NoXclient { reply: Option<Reply> },
+    /// The dialogue broke off: nothing is proven.
+    Unreachable(Failure),
+}
+
+impl Probe {
+    pub fn is_safe(&self) -> bool {
+        matches!(self, Probe::Safe(_))
+    }
+}
+
+impl fmt::Display for Probe {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Probe::Safe(_) => f.write_str("the backend refuses to relay for strangers"),
+            Probe::Relays { client, recipient, reply } => write!(
+                f,
+                "the backend is an open relay: as client {client} it answered RCPT TO:<{recipient}> \
+                 with \"{reply}\". With Postfix, smtpd_relay_restrictions must contain \
+                 reject_unauth_destination; where it has permit_mynetworks, mynetworks must hold \
+                 none but your own hosts"
+            ),
+            Probe::NoIpv6 { reply } => write!(
+                f,
+                "the backend does not accept IPv6 clients from XCLIENT (\"{reply}\"). With Postfix, \
+                 set inet_protocols = all; or listen on IPv4 addresses only"
+            ),
+            Probe::NoXclient { reply: None } => f.write_str(
+                "the backend does not announce XCLIENT with ADDR and NAME, so it would take every \
+                 client for this host. With Postfix, smtpd_authorized_xclient_hosts of the service \
+                 that this backend address reaches must contain this host's address; postscreen \
+                 does not speak XCLIENT",
+            ),
+            Probe::NoXclient { reply: Some(reply) } => write!(
+                f,
+                "the backend refused XCLIENT (\"{reply}\"). With Postfix, see \
+                 smtpd_authorized_xclient_hosts and, for refusals of the client itself, \
+                 smtpd_client_restrictions with smtpd_delay_reject"
+            ),
+            Probe::Unreachable(failure) => write!(f, "the backend could not be tested: {failure}"),
+        }
+    }
+}
+
+/// Asks as a stranger of each address family. `hostname` is our own name, which backends often
+/// serve under as well.
+pub async fn probe(backend: &Backend, hostname: &str) -> Probe {
+    let mut safe = None;
+    for client in STRANGERS {
+        let identity = Identity {
+            ip: client,
+            port: 25,
+            name: Some("mail.example.net".to_owned()),
+            name_temporary: false,
+            reverse_name: Some("mail.example.net".to_owned()),
+            helo: "mail.example.net".to_owned(),
+            esmtp: true,
+            login: None,
+        };
+        let mut connection = match backend.open(&identity).await {
+            Ok(connection) => connection,
+            Err(Failure::NoXclient) => return Probe::NoXclient { reply: None },
+            Err(Failure::Identity(reply)) if client.is_ipv6() && reply.code() == 501 => {
+                return Probe::NoIpv6 { reply };
+            }
+            Err(Failure::Identity(reply)) => return Probe::NoXclient { reply: Some(reply) },
+            Err(failure) => return Probe::Unreachable(failure),
+        };
+        match ask(&mut connection, hostname).await {
+            Ok(None) => {}
+            Ok(Some((recipient, reply))) => {
+                connection.quit().await;
+                return Probe::Relays { client, recipient, reply };
+            }
+            Err(failure) => return Probe::Unreachable(failure),
+        }
+        safe.get_or_insert_with(|| Arc::clone(connection.capabilities()));
+        connection.quit().await;
+        if backend.config().identity == IdentityMethod::None {
+            // There are no two strangers where there is no identity.
+            break;
+        }
+    }
+    Probe::Safe(safe.unwrap_or_default())
+}
+
+/// The first recipient that was accepted, with the reply; `None` if there was none.
+async fn ask(
+    connection: &mut Connection,
+    hostname: &str,
+) -> Result<Option<(String, Reply)>, Failure> {
+    let local = connection.host().to_owned();
+    let own = format!("postmaster@{hostname}");
+    let recipients = recipients(&local, hostname);
+    // The null sender passes where a sender's domain is looked at; one's own passes where it is
+    // taken for a proof.
+    for sender in ["", own.as_str()] {
+        let mail = format!("MAIL FROM:<{sender}>");
+        if connection.command(mail.as_bytes(), TIMEOUT).await?.is_success() {
+            for recipient in &recipients {
+                let reply = rcpt(connection, &recipient.address).await?;
+                if reply.is_success()
+                    && !(recipient.local && takes_any(connection, recipient).await?)
+                {
+                    return Ok(Some((recipient.address.clone(), reply)));
+                }
+            }
+        }
+        connection.rset().await?;
+    }
+    Ok(None)
+}
+
+async fn rcpt(connection: &mut Connection, address: &str) -> Result<Reply, Failure> {
+    connection.command(format!("RCPT TO:<{address}>").as_bytes(), TIMEOUT).await
+}
+
+/// A host that takes every local part may have taken `user%domain` for one: no sign of relaying.
+async fn takes_any(connection: &mut Connection, like: &Recipient) -> Result<bool, Failure> {
+    let domain = like.address.rsplit('@').next().unwrap_or("");
+    Ok(rcpt(connection, &format!("{USER}-no-such-user@{domain}")).await?.is_success())
+}
+
+struct Recipient {
+    address: String,
+    /// A relay only if the local part is taken for an address.
+    local: bool,
+}
+
+fn recipients(local: &str, hostname: &str) -> Vec<Recipient> {
+    let [first, second] = FOREIGN;
+    let recipient = |address: String, local: bool| Recipient { address, local };
+    let mut all = vec![
+        recipient(format!("{USER}@{first}"), false),
+        recipient(format!("{USER}@{second}"), false),
+        recipient(format!("@{local}:{USER}@{second}"), false),
+        recipient(format!("{USER}%{second}@{local}"), true),
+        recipient(format!("\"{USER}@{second}\"@{local}"), true),
+    ];
+    if !hostname.eq_ignore_ascii_case(local) {
+        all.push(recipient(format!("{USER}%{second}@{hostname}"), true));
+    }
+    all
+}
