@@ -163,11 +163,11 @@ fn list_id(header: &Header) -> Option<String> {
             b'<' => break,
             b'>' => return None,
             _ => {
-                cursor.next();
+                cursor.bump();
             }
         }
     }
-    cursor.next();
+    cursor.bump();
     cursor.skip_cfws()?;
     let id = cursor.take_while(|b| is_atext(b) || b == b'.');
     cursor.skip_cfws()?;

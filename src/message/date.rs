@@ -88,7 +88,7 @@ fn zone(cursor: &mut Cursor<'_>) -> Option<i64> {
         }
         _ => return None,
     };
-    cursor.next();
+    cursor.bump();
     let (hhmm, len) = number(cursor, 4)?;
     (len == 4 && hhmm % 100 < 60).then(|| sign * (hhmm / 100 * 3600 + hhmm % 100 * 60))
 }

@@ -75,11 +75,11 @@ impl Parser<'_> {
 
     /// `name: address, address;`
     fn group(&mut self) -> Option<()> {
-        self.cursor.next();
+        self.cursor.bump();
         loop {
             self.address(true)?;
             self.cursor.skip_cfws()?;
-            match self.cursor.next()? {
+            match self.cursor.bump()? {
                 b',' => {}
                 b';' => return Some(()),
                 _ => return None,
@@ -89,7 +89,7 @@ impl Parser<'_> {
 
     /// `<@route,@route:local@domain>`; white space is allowed just inside.
     fn angle(&mut self) -> Option<()> {
-        self.cursor.next();
+        self.cursor.bump();
         self.cursor.skip_cfws()?;
         let route = match self.cursor.peek() {
             Some(b'@' | b',') => self.route()?,
@@ -109,7 +109,7 @@ impl Parser<'_> {
         let mut domains = Vec::new();
         loop {
             self.cursor.skip_cfws()?;
-            match self.cursor.next()? {
+            match self.cursor.bump()? {
                 b',' => {}
                 b':' => break,
                 b'@' if domains.len() < MAX_ADDRESSES => domains.push(self.domain()?),
