@@ -317,4 +317,42 @@ mod tests {
         let Some((_, _, Value::List(list))) = findings.values.first() else { panic!() };
         assert_eq!(list.len(), MAX_VALUES);
     }
+
+    struct Silent;
+
+    impl crate::dns::Resolver for Silent {
+        fn lookup<'a>(
+            &'a self,
+            _: &'a str,
+            _: crate::dns::Kind,
+        ) -> BoxFuture<'a, crate::dns::Answer> {
+            Box::pin(async { Err(crate::dns::DnsError::Temporary) })
+        }
+    }
+
+    #[tokio::test]
+    async fn it_runs_with_a_message_and_without() {
+        let header = header("From: joe@example.com\r\n");
+        let budget = crate::dns::Budget::new(
+            std::sync::Arc::new(Silent),
+            0,
+            std::time::Duration::from_secs(1),
+        );
+        let mut cx = Context {
+            facts: &crate::facts::Facts::new(),
+            message: None,
+            client_ip: [192, 0, 2, 1].into(),
+            helo: "",
+            hostname: "mx.example.com",
+            dns: &budget,
+            now: 0,
+        };
+        let check = HeaderCheck::new(vec![]);
+        assert!(check.run(&cx).await.values.is_empty());
+        let view = crate::checks::MessageView { header: &header, size: 0, body_hashes: &[] };
+        cx.message = Some(view);
+        let findings = check.run(&cx).await;
+        assert!(findings.values.contains(&(HEADER_FROM_COUNT, None, Value::Int(1))));
+        assert!(check.failed().values.contains(&(HEADER_FROM_COUNT, None, Value::Int(1))));
+    }
 }

@@ -83,7 +83,11 @@ fn quoted(value: &str) -> String {
 pub fn forged(header: &Header, authserv_id: &str) -> Vec<usize> {
     let ours = normal(authserv_id.as_bytes());
     header
-        .named("Authentication-Results")
+        .fields()
+        .filter(|field| {
+            let name = field.name.iter().filter(|b| b.is_ascii_graphic());
+            name.map(u8::to_ascii_lowercase).eq(*b"authentication-results")
+        })
         .filter(|field| {
             let strict = authserv_id_of(&mut Cursor::new(field.value));
             strict.is_some_and(|id| normal(&id) == ours) || lenient(field.value, &ours)
@@ -113,7 +117,8 @@ fn lenient(value: &[u8], ours: &str) -> bool {
             match byte {
                 b'(' => depth += 1,
                 b')' => depth = depth.saturating_sub(1),
-                b' ' | b'\t' | b'\r' | b'\n' | b'"' | b'\\' => {}
+                b'"' | b'\\' => {}
+                byte if !byte.is_ascii_graphic() && byte.is_ascii() => {}
                 _ if depth > 0 && !keep_comments => {}
                 byte => bare.push(*byte),
             }
@@ -387,6 +392,7 @@ mod tests {
             " mx. example.com; spf=pass",
             " (mx.example.com; spf=pass",
             " \"mx.example.com; spf=pass",
+            " mx.example\u{b}.com; spf=pass",
         ] {
             assert!(forged(value), "{value}");
         }
@@ -400,6 +406,8 @@ mod tests {
         ] {
             assert!(!forged(value), "{value}");
         }
+        let raw = "Authentication-Results\u{b}: mx.example.com; none\r\n";
+        assert_eq!(super::forged(&Header::parse(raw.as_bytes().into()), "mx.example.com"), [0]);
         let raw = "Authentication-Results: b\u{fc}cher.example; none\r\nX: y\r\nAuthentication-Results: xn--bcher-kva.example; none\r\n";
         let header = Header::parse(raw.as_bytes().into());
         assert_eq!(super::forged(&header, "xn--bcher-kva.example"), [0, 2]);

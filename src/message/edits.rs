@@ -10,9 +10,11 @@ use super::spool::{Place, Spool};
 /// Octets read from a file at once.
 const BUFFER: u64 = 64 << 10;
 
-/// Put in front of a continuation line that continues nothing, when fields are put on top: it would
-/// become part of the last of them, and a client could write into our own fields.
+/// Put in front of a first line that is no field when fields are put on top of it. A continuation
+/// line would become part of the last of them, and a client could write into our own fields.
 const ORPHAN: &[u8] = b"X-Orphaned-Line:";
+/// An mbox separator would end the header. Postfix uses the same name for it when it comes first.
+const SEPARATOR: &[u8] = b"X-Mailbox-Line: ";
 
 /// Changes to a header. Indexes are those of [`HeaderField::index`](super::HeaderField::index);
 /// those that do not exist are ignored.
@@ -48,9 +50,8 @@ impl<'a> MessageReader<'a> {
         edits: &'a Edits,
     ) -> Self {
         let mut parts = vec![Part::Memory(&edits.prepend)];
-        let orphan = matches!(header.raw().first(), Some(b' ' | b'\t'));
-        if orphan && !edits.prepend.is_empty() && !edits.changes().any(|(index, _)| index == 0) {
-            parts.push(Part::Memory(ORPHAN));
+        if !edits.prepend.is_empty() && !edits.changes().any(|(index, _)| index == 0) {
+            parts.extend(guard(header.raw()).map(Part::Memory));
         }
         push_header(&mut parts, header, edits);
         if separated {
@@ -97,6 +98,18 @@ impl<'a> MessageReader<'a> {
     }
 }
 
+fn guard(header: &[u8]) -> Option<&'static [u8]> {
+    let arrows = header.iter().take_while(|b| **b == b'>').count();
+    match header {
+        [b' ' | b'\t', ..] => Some(ORPHAN),
+        // But `From :` is the field (RFC 5322 4.5.2).
+        _ => match header[arrows..].strip_prefix(b"From ")?.trim_ascii_start() {
+            [b':', ..] => None,
+            _ => Some(SEPARATOR),
+        },
+    }
+}
+
 impl Edits {
     pub fn is_empty(&self) -> bool {
         self.prepend.is_empty() && self.remove.is_empty() && self.replace.is_empty()
@@ -136,9 +149,12 @@ mod tests {
     use crate::message::{Limits, Message, Receiver, SpoolConfig, SpoolSpace};
 
     fn message(text: &[u8]) -> Message {
-        let dir = std::env::temp_dir().join(format!("portcullis-edits-{}", std::process::id()));
+        static SERIAL: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
+        let serial = SERIAL.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let dir =
+            std::env::temp_dir().join(format!("portcullis-edits-{}-{serial}", std::process::id()));
         let space: Arc<SpoolSpace> = SpoolSpace::new(SpoolConfig {
-            dir,
+            dir: dir.clone(),
             memory_per_message: 64,
             memory_total: 1 << 20,
             disk_total: 1 << 20,
@@ -147,7 +163,9 @@ mod tests {
         let mut receiver =
             Receiver::new(space, Limits { size: 1 << 20, header: 1 << 20 }, |_| Vec::new());
         receiver.push(text);
-        receiver.finish().unwrap()
+        let message = receiver.finish().unwrap();
+        std::fs::remove_dir(dir).unwrap();
+        message
     }
 
     fn read(message: &Message, edits: &Edits) -> Vec<u8> {
@@ -189,6 +207,21 @@ mod tests {
         assert_eq!(header.fields().nth(1).unwrap().name, b"X-Orphaned-Line");
         let edits = Edits { remove: vec![0], ..edits };
         assert_eq!(read(&message, &edits), [&ours[..], b"From: a@b.example\r\n\r\n"].concat());
+    }
+
+    #[test]
+    fn an_mbox_separator_becomes_a_field() {
+        for line in ["From joe@example.com Mon Nov 24 10:00:00 2025", ">>From joe"] {
+            let message = message(format!("{line}\r\nFrom: a@b.example\r\n\r\n").as_bytes());
+            let edits = Edits { prepend: b"A: b\r\n".to_vec(), ..Edits::default() };
+            assert_eq!(
+                read(&message, &edits),
+                format!("A: b\r\nX-Mailbox-Line: {line}\r\nFrom: a@b.example\r\n\r\n").as_bytes()
+            );
+        }
+        let message = message(b"From : a@b.example\r\n\r\n");
+        let edits = Edits { prepend: b"A: b\r\n".to_vec(), ..Edits::default() };
+        assert_eq!(read(&message, &edits), b"A: b\r\nFrom : a@b.example\r\n\r\n");
     }
 
     proptest! {

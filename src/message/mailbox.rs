@@ -1,8 +1,8 @@
 //! Addresses of a From field (RFC 5322 3.4, RFC 6532), read so that nobody is fooled.
 //!
 //! Readers differ in what they make of a malformed From field, and forgers live on the difference.
-//! What could be read in two ways is not read at all. Two leniences are safe: an address that stands
-//! where a display name belongs is one more author, and an encoded word is a word.
+//! What could be read in two ways is not read at all. Three leniences are safe: an address that stands
+//! where a display name belongs is one more author, an encoded word is a word, and so is a bracket.
 
 use super::lexer::{Cursor, is_atext};
 
@@ -143,6 +143,10 @@ impl Parser<'_> {
             let local = match self.cursor.peek() {
                 Some(b'"') => quoted_local(self.cursor.quoted_string()?),
                 Some(b) if is_atext(b) || b == b'.' => self.atom(),
+                Some(b'[' | b']') => {
+                    self.cursor.bump();
+                    None
+                }
                 _ => return Some(words),
             };
             words.count += 1;
@@ -205,6 +209,7 @@ mod tests {
             ("\"ceo@victim.example\" <joe@example.com>", &["joe@example.com"]),
             ("\"a, <b@c.example>, \\\"\" <joe@example.com>", &["joe@example.com"]),
             ("(ceo@victim.example (x)) joe@example.com (y)", &["joe@example.com"]),
+            ("[Jira] Joe [x] <joe@example.com>", &["joe@example.com"]),
             ("joe@example.com,\r\n\tann@example.org", &["joe@example.com", "ann@example.org"]),
             (",joe@example.com,,", &["joe@example.com"]),
             (
@@ -236,6 +241,10 @@ mod tests {
             "joe@",
             "@example.com",
             "joe@[192.0.2.1]",
+            "[x]joe@example.com",
+            "joe[x]@example.com",
+            "[x]",
+            "foo@bar.example via Us <joe@example.com>",
             "joe@example.com.",
             "joe@.example.com",
             "joe @example.com",

@@ -257,14 +257,31 @@ mod tests {
         std::env::temp_dir().join(format!("portcullis-receive-{}-{name}", std::process::id()))
     }
 
-    fn space(name: &str, memory_per_message: u64, memory: u64, disk: u64) -> Arc<SpoolSpace> {
+    /// Removes its directory in the end.
+    struct Space(Arc<SpoolSpace>, PathBuf);
+
+    impl std::ops::Deref for Space {
+        type Target = Arc<SpoolSpace>;
+        fn deref(&self) -> &Arc<SpoolSpace> {
+            &self.0
+        }
+    }
+
+    impl Drop for Space {
+        fn drop(&mut self) {
+            let _ = std::fs::remove_dir_all(&self.1);
+        }
+    }
+
+    fn space(name: &str, memory_per_message: u64, memory: u64, disk: u64) -> Space {
+        let dir = directory(name);
         let config = SpoolConfig {
-            dir: directory(name),
+            dir: dir.clone(),
             memory_per_message,
             memory_total: memory,
             disk_total: disk,
         };
-        SpoolSpace::new(config).unwrap()
+        Space(SpoolSpace::new(config).unwrap(), dir)
     }
 
     fn plan(_: &Header) -> Vec<HashSpec> {
@@ -301,6 +318,14 @@ mod tests {
 
     fn names_in(dir: &PathBuf) -> usize {
         std::fs::read_dir(dir).unwrap().count()
+    }
+
+    #[test]
+    fn messages_may_move_between_threads() {
+        fn check<T: Send + Sync>() {}
+        check::<Message>();
+        check::<MessageReader<'_>>();
+        check::<Receiver>();
     }
 
     #[test]
@@ -422,22 +447,24 @@ mod tests {
         let dir = directory("open");
         std::fs::create_dir_all(&dir).unwrap();
         std::fs::set_permissions(&dir, std::fs::Permissions::from_mode(0o777)).unwrap();
-        let config = SpoolConfig { dir, memory_per_message: 1, memory_total: 1, disk_total: 1 };
+        let config =
+            SpoolConfig { dir: dir.clone(), memory_per_message: 1, memory_total: 1, disk_total: 1 };
         assert_eq!(
             SpoolSpace::new(config).unwrap_err().kind(),
             std::io::ErrorKind::PermissionDenied
         );
+        std::fs::remove_dir(dir).unwrap();
     }
 
     #[test]
     fn what_a_killed_process_left_is_removed() {
         use std::os::unix::fs::PermissionsExt as _;
-        space("left", 1, 1, 1);
+        let _first = space("left", 1, 1, 1);
         let dir = directory("left");
         assert_eq!(std::fs::metadata(&dir).unwrap().permissions().mode() & 0o777, 0o700);
         std::fs::write(dir.join("portcullis-spool-1-1"), b"").unwrap();
         std::fs::write(dir.join("other"), b"").unwrap();
-        space("left", 1, 1, 1);
+        let _second = space("left", 1, 1, 1);
         assert_eq!(names_in(&dir), 1);
     }
 
