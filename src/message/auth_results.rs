@@ -5,6 +5,8 @@ use super::lexer::{Cursor, is_token};
 
 /// Characters of a value that are printed; the rest is cut.
 const MAX_VALUE: usize = 255;
+/// Octets of a name, U-labels included, that may be ours.
+const MAX_ID: usize = 1000;
 /// The line length aimed at (RFC 5322 2.1.1).
 const LINE: usize = 78;
 /// Results read from one field, and properties of one result: more are not read.
@@ -81,7 +83,11 @@ fn quoted(value: &str) -> String {
 pub fn forged(header: &Header, authserv_id: &str) -> Vec<usize> {
     let ours = normal(authserv_id.as_bytes());
     header
-        .named("Authentication-Results")
+        .fields()
+        .filter(|field| {
+            let name = field.name.iter().filter(|b| b.is_ascii_graphic());
+            name.map(u8::to_ascii_lowercase).eq(*b"authentication-results")
+        })
         .filter(|field| {
             let strict = authserv_id_of(&mut Cursor::new(field.value));
             strict.is_some_and(|id| normal(&id) == ours) || lenient(field.value, &ours)
@@ -90,9 +96,12 @@ pub fn forged(header: &Header, authserv_id: &str) -> Vec<usize> {
         .collect()
 }
 
-/// Lower case, in A-labels, without final dot.
+/// Lower case, in A-labels, without final dot. What is too long to be a name is left alone.
 fn normal(id: &[u8]) -> String {
     let id = String::from_utf8_lossy(id);
+    if id.len() > MAX_ID {
+        return id.into_owned();
+    }
     let ascii = idna::domain_to_ascii(&id).unwrap_or_else(|_| id.to_ascii_lowercase());
     ascii.trim_end_matches('.').to_owned()
 }
@@ -108,7 +117,8 @@ fn lenient(value: &[u8], ours: &str) -> bool {
             match byte {
                 b'(' => depth += 1,
                 b')' => depth = depth.saturating_sub(1),
-                b' ' | b'\t' | b'\r' | b'\n' | b'"' | b'\\' => {}
+                b'"' | b'\\' => {}
+                byte if !byte.is_ascii_graphic() && byte.is_ascii() => {}
                 _ if depth > 0 && !keep_comments => {}
                 byte => bare.push(*byte),
             }
@@ -166,7 +176,7 @@ fn skip_instance(cursor: &mut Cursor<'_>) {
     let mut ahead = cursor.clone();
     let found = (|| {
         ahead.skip_cfws()?;
-        ahead.next().filter(|b| b.eq_ignore_ascii_case(&b'i'))?;
+        ahead.bump().filter(|b| b.eq_ignore_ascii_case(&b'i'))?;
         ahead.skip_cfws()?;
         ahead.eat(b'=').then_some(())?;
         ahead.skip_cfws()?;
@@ -179,16 +189,20 @@ fn skip_instance(cursor: &mut Cursor<'_>) {
     }
 }
 
-/// To the next `;` outside quotes and comments.
+/// To the next `;` outside quotes and comments, which must have an end.
 fn skip_to_semicolon(cursor: &mut Cursor<'_>) -> bool {
     loop {
         if cursor.skip_cfws().is_none() {
             return false;
         }
-        if cursor.peek() == Some(b'"') && cursor.quoted_string().is_some() {
+        if cursor.peek() == Some(b'"') {
+            // Looking for another one behind it would take quadratic time.
+            if cursor.quoted_string().is_none() {
+                return false;
+            }
             continue;
         }
-        match cursor.next() {
+        match cursor.bump() {
             None => return false,
             Some(b';') => return true,
             Some(_) => {}
@@ -258,4 +272,216 @@ fn keyword(cursor: &mut Cursor<'_>) -> Option<String> {
 fn lossy(bytes: Vec<u8>) -> String {
     String::from_utf8(bytes)
         .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn result(
+        method: &'static str,
+        result: &'static str,
+        properties: &[(&'static str, &str)],
+    ) -> AuthResult {
+        AuthResult {
+            method,
+            result,
+            reason: None,
+            properties: properties
+                .iter()
+                .map(|(name, value)| (*name, (*value).to_owned()))
+                .collect(),
+        }
+    }
+
+    fn text(results: &[AuthResult]) -> String {
+        String::from_utf8(print("mx.example.com", results)).unwrap()
+    }
+
+    #[test]
+    fn the_usual_field() {
+        let mut dkim = result(
+            "dkim",
+            "fail",
+            &[("header.d", "example.net"), ("header.s", "k1"), ("header.b", "a/b+c=")],
+        );
+        dkim.reason = Some("body hash \"differs\"".into());
+        let results = [
+            result("spf", "pass", &[("smtp.mailfrom", "joe@example.org")]),
+            dkim,
+            result("dmarc", "none", &[]),
+        ];
+        assert_eq!(
+            text(&results),
+            "Authentication-Results: mx.example.com;\r\n\
+             \tspf=pass smtp.mailfrom=joe@example.org;\r\n\
+             \tdkim=fail reason=\"body hash \\\"differs\\\"\" header.d=example.net\r\n\
+             \theader.s=k1 header.b=\"a/b+c=\";\r\n\
+             \tdmarc=none\r\n"
+        );
+        assert_eq!(text(&[]), "Authentication-Results: mx.example.com; none\r\n");
+    }
+
+    #[test]
+    fn values_cannot_break_out() {
+        for hostile in [
+            "x\r\nSubject: y",
+            "x; dmarc=pass",
+            "x\"; dmarc=pass; a=\"",
+            "x\\",
+            "x\\\"; dmarc=pass",
+            "(",
+            "x (a",
+            "\u{0}\u{7f}\u{85}\u{2028}\u{fffd}",
+            "a@b@c",
+            "",
+            "@",
+            " ",
+        ] {
+            let mut spf =
+                result("spf", "fail", &[("smtp.mailfrom", hostile), ("smtp.helo", hostile)]);
+            spf.reason = Some(hostile.into());
+            let raw = print("mx.example.com", &[spf]);
+            assert!(raw.is_ascii());
+            let header = Header::parse(raw.into());
+            assert_eq!(header.len(), 1, "{hostile:?}");
+            let field = header.fields().next().unwrap();
+            let parsed = parse(field.value).unwrap();
+            assert_eq!(parsed.authserv_id, "mx.example.com");
+            assert_eq!(parsed.results.len(), 1, "{hostile:?}");
+            let (method, result, properties) = &parsed.results[0];
+            assert_eq!((method.as_str(), result.as_str()), ("spf", "fail"));
+            assert_eq!(properties.len(), 2);
+        }
+    }
+
+    #[test]
+    fn overlong_values_are_cut() {
+        let long = "\"".repeat(5000);
+        let raw = text(&[result(
+            "spf",
+            "pass",
+            &[("smtp.mailfrom", &long), ("smtp.helo", &"a".repeat(999))],
+        )]);
+        assert!(raw.lines().all(|line| line.len() < 998));
+        let parsed = parse(raw.split_once(':').unwrap().1.as_bytes()).unwrap();
+        assert_eq!(parsed.results[0].2[0].1.len(), 255);
+        assert_eq!(parsed.results[0].2[1].1.len(), 255);
+    }
+
+    #[test]
+    fn fields_that_bear_our_id() {
+        let forged = |value: &str| {
+            let raw = format!("To: x\r\nauthentication-results :{value}\r\n");
+            super::forged(&Header::parse(raw.into_bytes().into()), "mx.example.com") == [1]
+        };
+        for value in [
+            " mx.example.com; spf=pass",
+            " MX.Example.COM;spf=pass",
+            "mx.example.com",
+            " \"mx.example.com\"; none",
+            " \"mx\\.example.com\"; none",
+            " (hello (there)) mx.example.com (x) 1 (y); none",
+            "\r\n\tmx.example.com;\r\n\tspf=pass",
+            " mx.example.com 1; spf=pass",
+            " mx.example.com/1; spf=pass",
+            " mx.example.com.; spf=pass",
+            " mx.example.com spf=pass",
+            " mx. example.com; spf=pass",
+            " (mx.example.com; spf=pass",
+            " \"mx.example.com; spf=pass",
+            " mx.example\u{b}.com; spf=pass",
+        ] {
+            assert!(forged(value), "{value}");
+        }
+        for value in [
+            "",
+            " mx.example.org; spf=pass",
+            " other.mx.example.com; spf=pass",
+            " mx.example.com.evil.example; spf=pass",
+            " example.com; spf=pass",
+            " other (mx.example.com); x=\"mx.example.com\"",
+        ] {
+            assert!(!forged(value), "{value}");
+        }
+        let raw = "Authentication-Results\u{b}: mx.example.com; none\r\n";
+        assert_eq!(super::forged(&Header::parse(raw.as_bytes().into()), "mx.example.com"), [0]);
+        let raw = "Authentication-Results: b\u{fc}cher.example; none\r\nX: y\r\nAuthentication-Results: xn--bcher-kva.example; none\r\n";
+        let header = Header::parse(raw.as_bytes().into());
+        assert_eq!(super::forged(&header, "xn--bcher-kva.example"), [0, 2]);
+    }
+
+    #[test]
+    fn fields_of_others_are_read() {
+        let parsed = parse(
+            b" i=2; mx.example.org 1;\r\n\tspf=Pass (a; b) smtp.mailfrom=<joe@example.com>;\r\n\tdkim/1 = pass reason=\"good; very\" header.i=@example.com header.b=ab/cd== ;bad;=; dmarc=fail (p=reject) header . from=example.com policy.x=\"a b\"",
+        )
+        .unwrap();
+        let property = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        assert_eq!(parsed.authserv_id, "mx.example.org");
+        assert_eq!(
+            parsed.results,
+            [
+                (
+                    "spf".to_owned(),
+                    "pass".to_owned(),
+                    vec![property("smtp.mailfrom", "<joe@example.com>")]
+                ),
+                (
+                    "dkim".to_owned(),
+                    "pass".to_owned(),
+                    vec![property("header.i", "@example.com"), property("header.b", "ab/cd==")]
+                ),
+                (
+                    "dmarc".to_owned(),
+                    "fail".to_owned(),
+                    vec![property("header.from", "example.com"), property("policy.x", "a b")]
+                ),
+            ]
+        );
+        assert_eq!(parse(b" mx.example.org; none").unwrap().results, []);
+        for bad in [&b""[..], b" ;", b"(", b"\"", b"i=1;"] {
+            assert_eq!(parse(bad), None);
+        }
+        let many = format!("x{}", ";spf=pass".repeat(5000));
+        assert_eq!(parse(many.as_bytes()).unwrap().results.len(), MAX_PARSED);
+    }
+
+    #[test]
+    fn hostile_fields_take_linear_time() {
+        for unit in ["\\\"", "\"", "(", "\\", "a=\"", ";(", "a=b c=\"", "\u{fc}."] {
+            let value = format!("x; {}", unit.repeat(200_000 / unit.len()));
+            let start = std::time::Instant::now();
+            let _ = parse(value.as_bytes());
+            let raw = format!(
+                "Authentication-Results: {value}\r\nAuthentication-Results:{}\r\n",
+                &value[3..]
+            );
+            let _ = super::forged(&Header::parse(raw.into_bytes().into()), "mx.example.com");
+            assert!(start.elapsed().as_secs() < 5, "{unit}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_read_without_panic(value: Vec<u8>) {
+            let _ = parse(&value);
+            let raw = [b"Authentication-Results:", value.as_slice(), b"\r\n"].concat();
+            let _ = super::forged(&Header::parse(raw.into()), "mx.example.com");
+        }
+
+        #[test]
+        fn what_is_printed_is_read_back(value in "[ -~]{0,60}", local in "[a-z\"@ ]{0,9}", reason in "\\PC{0,40}") {
+            let mailfrom = format!("{local}@example.com");
+            let mut spf = result("spf", "pass", &[("smtp.mailfrom", &mailfrom), ("policy.x", &value)]);
+            spf.reason = Some(reason);
+            let raw = print("mx.example.com", &[spf]);
+            let header = Header::parse(raw.into());
+            let parsed = parse(header.fields().next().unwrap().value).unwrap();
+            let read: Vec<_> = parsed.results[0].2.iter().map(|(_, value)| value.clone()).collect();
+            prop_assert_eq!(read, [mailfrom, value]);
+        }
+    }
 }

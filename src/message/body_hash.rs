@@ -28,11 +28,11 @@ pub struct BodyHasher {
 }
 
 impl BodyHasher {
-    /// Specs that come twice are computed once.
-    pub fn new(wanted: &[HashSpec]) -> Self {
-        let mut specs: Vec<HashSpec> = Vec::with_capacity(wanted.len());
+    /// The first `max` different specs of those wanted.
+    pub fn new(wanted: &[HashSpec], max: usize) -> Self {
+        let mut specs: Vec<HashSpec> = Vec::with_capacity(wanted.len().min(max));
         for spec in wanted {
-            if !specs.contains(spec) {
+            if specs.len() < max && !specs.contains(spec) {
                 specs.push(*spec);
             }
         }
@@ -232,4 +232,164 @@ fn sum(context: Context) -> [u8; 32] {
     let mut bytes = [0; 32];
     bytes.copy_from_slice(context.finish().as_ref());
     bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use ring::digest::digest;
+
+    use super::*;
+
+    /// RFC 6376 3.4.3 and 3.4.4 word for word, on a whole body.
+    fn canonical(body: &[u8], relaxed: bool) -> Vec<u8> {
+        let text = std::str::from_utf8(body).unwrap();
+        let mut lines: Vec<String> = text.split("\r\n").map(str::to_owned).collect();
+        if relaxed {
+            for line in &mut lines {
+                let mut reduced = String::new();
+                for c in line.trim_end_matches([' ', '\t']).chars() {
+                    match c {
+                        ' ' | '\t' if reduced.ends_with(' ') => {}
+                        ' ' | '\t' => reduced.push(' '),
+                        c => reduced.push(c),
+                    }
+                }
+                *line = reduced;
+            }
+        }
+        while lines.last().is_some_and(String::is_empty) {
+            lines.pop();
+        }
+        match (lines.is_empty(), relaxed) {
+            (true, true) => Vec::new(),
+            (true, false) => b"\r\n".to_vec(),
+            (false, _) => (lines.join("\r\n") + "\r\n").into_bytes(),
+        }
+    }
+
+    fn hashes(pieces: &[&[u8]], specs: &[HashSpec]) -> Vec<BodyHash> {
+        let mut hasher = BodyHasher::new(specs, 20);
+        for piece in pieces {
+            hasher.update(piece);
+        }
+        hasher.finish()
+    }
+
+    fn check(pieces: &[&[u8]], limits: &[Option<u64>]) {
+        let body = pieces.concat();
+        let specs: Vec<HashSpec> = [false, true]
+            .into_iter()
+            .flat_map(|relaxed| limits.iter().map(move |limit| HashSpec { relaxed, limit: *limit }))
+            .collect();
+        let found = hashes(pieces, &specs);
+        for hash in &found {
+            let whole = canonical(&body, hash.spec.relaxed);
+            let limit = hash.spec.limit.map_or(whole.len(), |limit| limit as usize);
+            let expected = digest(&SHA256, &whole[..limit.min(whole.len())]);
+            assert_eq!(hash.sha256, expected.as_ref(), "{:?} of {body:?}", hash.spec);
+            assert_eq!(hash.canonical_length, whole.len() as u64);
+        }
+        assert!(specs.iter().all(|spec| found.iter().any(|hash| hash.spec == *spec)));
+    }
+
+    #[test]
+    fn the_examples_of_rfc_6376() {
+        // 3.4.5, example 3 and its simple form.
+        let body = b" C \r\nD \t E\r\n\r\n\r\n";
+        let specs =
+            [HashSpec { relaxed: true, limit: None }, HashSpec { relaxed: false, limit: None }];
+        let found = hashes(&[body], &specs);
+        let expected = [digest(&SHA256, b" C\r\nD E\r\n"), digest(&SHA256, b" C \r\nD \t E\r\n")];
+        for (hash, expected) in found.iter().zip(&expected) {
+            assert_eq!(hash.sha256, expected.as_ref());
+        }
+        // 3.4.3 and 3.4.4 name the hashes of the empty body.
+        use base64::prelude::{BASE64_STANDARD, Engine as _};
+        let empty = hashes(&[], &specs)
+            .iter()
+            .map(|h| BASE64_STANDARD.encode(h.sha256))
+            .collect::<Vec<_>>();
+        assert_eq!(
+            empty,
+            [
+                "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=",
+                "frcCV1k9oG9oKj3dpUqdJg1PxRT2RSN/XKdLCPjaYaY="
+            ]
+        );
+        // The body of the signed message in A.2, whose bh= the RFC prints.
+        let bodies: [&[u8]; 2] = [
+            b"Hi.\r\n\r\nWe lost the game.\t Are you  hungry yet? \r\n\r\nJoe.\r\n",
+            b"Hi.\r\n\r\nWe lost the game. Are you hungry yet?\r\n\r\nJoe.\r\n",
+        ];
+        for (body, spec) in bodies.iter().zip(specs) {
+            assert_eq!(
+                BASE64_STANDARD.encode(hashes(&[body], &[spec])[0].sha256),
+                "2jUSOH9NhtVGCQWNr9BrIAPreKQjO6Sn7XIkfJVOzv8="
+            );
+        }
+    }
+
+    #[test]
+    fn edges() {
+        for body in [
+            "",
+            "\r\n",
+            "\r\n\r\n",
+            " \r\n",
+            " \t\r\n\r\n \r\n",
+            "a",
+            "a\r\n",
+            "a \r\n",
+            "a\r\n \r\n",
+            "a \t b\r\n",
+            "\r\na\r\n",
+            " a\r\n",
+            "  a\r\n",
+            "\ta\r\n",
+            "a\r\n \r\nb\r\n",
+            "a\r\n\r\n b",
+            "a ",
+            "a\r\n ",
+        ] {
+            check(&[body.as_bytes()], &[None, Some(0), Some(1), Some(2), Some(3), Some(99)]);
+        }
+        let many = "\r\n".repeat(1000) + "x";
+        check(&[many.as_bytes()], &[None, Some(255), Some(256), Some(257), Some(2001)]);
+    }
+
+    #[test]
+    fn the_first_different_specs_count() {
+        let spec = |limit| HashSpec { relaxed: true, limit: Some(limit) };
+        let specs: Vec<_> = (0..100).map(|n| spec(n / 2)).collect();
+        let found = BodyHasher::new(&specs, 20).finish();
+        assert_eq!(
+            found.iter().map(|h| h.spec).collect::<Vec<_>>(),
+            (0..20).map(spec).collect::<Vec<_>>()
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn as_the_rfc_says_however_it_is_cut(
+            lines in prop::collection::vec("[ \ta-b]{0,6}", 0..30),
+            ended: bool,
+            cuts in prop::collection::vec(0_usize..9, 0..60),
+            limits in prop::collection::vec(prop::option::of(0_u64..80), 1..6),
+        ) {
+            let mut body = lines.join("\r\n");
+            if ended {
+                body.push_str("\r\n");
+            }
+            let mut pieces = Vec::new();
+            let mut rest = body.as_bytes();
+            for cut in cuts {
+                let (now, later) = rest.split_at(cut.min(rest.len()));
+                pieces.push(now);
+                rest = later;
+            }
+            pieces.push(rest);
+            check(&pieces, &limits);
+        }
+    }
 }

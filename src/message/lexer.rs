@@ -24,7 +24,7 @@ impl<'a> Cursor<'a> {
         self.at >= self.bytes.len()
     }
 
-    pub fn next(&mut self) -> Option<u8> {
+    pub fn bump(&mut self) -> Option<u8> {
         let byte = self.peek()?;
         self.at += 1;
         Some(byte)
@@ -72,9 +72,9 @@ impl<'a> Cursor<'a> {
         }
         let mut content = Vec::new();
         loop {
-            match ahead.next()? {
+            match ahead.bump()? {
                 b'"' => break,
-                b'\\' => content.push(ahead.next()?),
+                b'\\' => content.push(ahead.bump()?),
                 b'\r' | b'\n' => {}
                 byte => content.push(byte),
             }

@@ -89,12 +89,29 @@ impl SpoolSpace {
 
     /// A new file, readable by us only, that is gone when its descriptor is closed.
     fn nameless_file(&self) -> io::Result<File> {
-        let serial = self.serial.fetch_add(1, Ordering::Relaxed);
-        let path = self.config.dir.join(format!("{PREFIX}{}-{serial}", std::process::id()));
-        let file =
-            OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(&path)?;
-        std::fs::remove_file(&path)?;
-        Ok(file)
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create_new(true).mode(0o600);
+        loop {
+            let serial = self.serial.fetch_add(1, Ordering::Relaxed);
+            let path = self.config.dir.join(format!("{PREFIX}{}-{serial}", std::process::id()));
+            let file = match options.open(&path) {
+                // A process of the same number in another container, between the two steps.
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists && serial % 8 != 7 => {
+                    continue;
+                }
+                opened => opened?,
+            };
+            remove(&path)?;
+            return Ok(file);
+        }
+    }
+}
+
+/// Whether it is there or not.
+fn remove(path: &Path) -> io::Result<()> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
     }
 }
 
@@ -103,10 +120,7 @@ fn sweep(dir: &Path) -> io::Result<()> {
     for entry in std::fs::read_dir(dir)? {
         let entry = entry?;
         if entry.file_name().as_encoded_bytes().starts_with(PREFIX.as_bytes()) {
-            match std::fs::remove_file(entry.path()) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-                _ => {}
-            }
+            remove(&entry.path())?;
         }
     }
     Ok(())
