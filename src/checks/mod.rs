@@ -13,6 +13,7 @@ use crate::message::{BodyHash, Header};
 
 pub use crate::message::AuthResult;
 
+pub mod runner;
 pub mod header;
 
 /// What a check may look at.

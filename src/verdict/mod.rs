@@ -1,9 +1,11 @@
 //! Deciding (pure): the table of reasons, and the proof that a message may go on.
 
 pub mod cleared;
+pub mod decide;
 pub mod reason;
 
 pub use cleared::Cleared;
+pub use decide::{decide, refuse};
 pub use reason::Reason;
 
 use crate::smtp::reply::Reply;
@@ -26,17 +28,4 @@ pub struct Refusal {
     pub reply: Reply,
     /// The connection ends with it.
     pub close: bool,
-}
-
-impl Verdict {
-    /// Nothing that was asked stands against it.
-    pub fn pass(group: u64) -> Verdict {
-        Verdict::Pass { cleared: Cleared::new(), group }
-    }
-
-    /// A refusal; 421 always closes (RFC 5321 4.2.2).
-    pub fn refuse(reply: Reply) -> Verdict {
-        let close = reply.code() == 421;
-        Verdict::Refuse(Refusal { reply, close })
-    }
 }

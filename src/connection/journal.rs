@@ -1,0 +1,235 @@
+//! Writes the decision record of the mail under way, and tells the reporter of each decision.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use crate::facts::{Facts, Stage, registry};
+use crate::history::record::{Client, VERSION};
+use crate::history::{By, CheckRun, Decision, Kind, NotRun, Record, RuleMatch};
+use crate::observe::Reporter;
+use crate::policy::evaluate::{Effect, Evaluation, Outcome};
+use crate::session::{DecisionId, Session, Transaction};
+use crate::smtp::reply::{Class, Reply};
+use crate::verdict::{Reason, Verdict};
+
+use super::clock;
+use super::snapshot::Snapshot;
+
+pub(super) struct Journal {
+    snapshot: Arc<Snapshot>,
+    reporter: Arc<dyn Reporter>,
+    client: SocketAddr,
+    /// Of the mail that the session is at.
+    id: DecisionId,
+    record: Option<Box<Record>>,
+}
+
+impl Journal {
+    pub(super) fn new(
+        snapshot: Arc<Snapshot>,
+        reporter: Arc<dyn Reporter>,
+        client: SocketAddr,
+        id: DecisionId,
+    ) -> Journal {
+        Journal { snapshot, reporter, client, id, record: None }
+    }
+
+    /// What the rules said at a stage.
+    pub(super) fn evaluated<'a>(
+        &mut self,
+        stage: Stage,
+        session: &Session,
+        facts: &Facts,
+        runs: impl Iterator<Item = &'a CheckRun>,
+        evaluation: &Evaluation,
+        verdict: &Verdict,
+    ) {
+        let snapshot = self.snapshot.clone();
+        let record = self.record(session, session.id());
+        record.note_facts(facts);
+        record.checks = runs.cloned().collect();
+        record.client.name = name_of(facts);
+        let mut warnings = Vec::new();
+        for found in &evaluation.matched {
+            let Some(rule) = snapshot.rules.rules().get(found.rule) else { continue };
+            let known = record.rules.iter().any(|known| *known.rule == *rule.id);
+            if found.effect == Effect::Pending || known {
+                continue;
+            }
+            let applied = found.effect == Effect::Applied;
+            record.rules.push(RuleMatch {
+                rule: rule.id.to_string(),
+                action: rule.action.name().to_owned(),
+                stage,
+                applied,
+            });
+            if let (false, Some(reply)) = (applied, rule.action.reply()) {
+                let class = reply.code / 100;
+                let text = format!(
+                    "would refuse: {} {class}.{}.{}",
+                    reply.code, reply.subject, reply.detail
+                );
+                warnings.push((Kind::Warning, By::Rule(rule.id.to_string()), text));
+            }
+        }
+        if stage == Stage::Message || matches!(verdict, Verdict::Refuse(_)) {
+            note_not_run(record, &snapshot, stage);
+        }
+        if let (Verdict::Refuse(refusal), Outcome::Refuse { rule, .. }) =
+            (verdict, &evaluation.outcome)
+        {
+            let id = snapshot.rules.rules().get(*rule).map(|rule| rule.id.to_string());
+            let by = By::Rule(id.unwrap_or_default());
+            warnings.push((kind_of(&refusal.reply), by, refusal.reply.to_line()));
+        }
+        for (kind, by, reply) in warnings {
+            self.decided(session, session.id(), session.stage_name(), kind, by, reply, None);
+        }
+    }
+
+    /// A refusal for a reason of our own. The session may have moved on from the mail it was for.
+    pub(super) fn refused(
+        &mut self,
+        session: &Session,
+        id: DecisionId,
+        stage: &str,
+        reason: Reason,
+        reply: &Reply,
+        cause: Option<String>,
+    ) {
+        let by = By::Reason(reason.id().to_owned());
+        self.decided(session, id, stage, kind_of(reply), by, reply.to_line(), cause);
+    }
+
+    /// What the backend said, passed on: a refusal, or the acceptance of a message.
+    pub(super) fn answered(&mut self, session: &Session, reply: &Reply) {
+        let (id, stage) = (session.id(), session.stage_name());
+        self.decided(session, id, stage, kind_of(reply), By::Backend, reply.to_line(), None);
+    }
+
+    #[allow(clippy::too_many_arguments, reason = "the parts of one decision")]
+    fn decided(
+        &mut self,
+        session: &Session,
+        id: DecisionId,
+        stage: &str,
+        kind: Kind,
+        by: By,
+        reply: String,
+        cause: Option<String>,
+    ) {
+        let reporter = self.reporter.clone();
+        let current = session.id() == id;
+        let record = self.record(session, id);
+        let mail = session.mail().filter(|_| current);
+        let recipients = mail.map(recipients_of).unwrap_or_default();
+        let stage = stage.to_owned();
+        let decision = Decision { kind, by, stage, reply, recipients, cause };
+        reporter.decided(record, &decision);
+        record.decisions.push(decision);
+    }
+
+    /// The session has come to another mail, or is at the same: says which. The record of the old
+    /// one is handed on.
+    pub(super) fn turn(&mut self, id: DecisionId) -> bool {
+        if self.id == id {
+            return false;
+        }
+        self.id = id;
+        self.hand_on();
+        true
+    }
+
+    fn hand_on(&mut self) {
+        if let Some(record) = self.record.take()
+            && !record.decisions.is_empty()
+        {
+            self.reporter.finished(&record);
+        }
+    }
+
+    fn record(&mut self, session: &Session, id: DecisionId) -> &mut Record {
+        let id = id.to_string();
+        if self.record.as_ref().is_some_and(|record| record.id != id) {
+            self.hand_on();
+        }
+        let record = self.record.get_or_insert_with(|| {
+            Box::new(Record {
+                version: VERSION,
+                id,
+                time: clock::unix_millis(),
+                host: self.snapshot.hostname.clone(),
+                generation: self.snapshot.generation,
+                client: Client {
+                    ip: self.client.ip().to_string(),
+                    port: self.client.port(),
+                    name: "unknown".into(),
+                },
+                helo: String::new(),
+                proto: String::new(),
+                user: None,
+                from: None,
+                facts: Vec::new(),
+                checks: Vec::new(),
+                not_run: Vec::new(),
+                rules: Vec::new(),
+                decisions: Vec::new(),
+            })
+        });
+        if let Some(helo) = session.helo() {
+            helo.clone_into(&mut record.helo);
+            record.proto = if session.esmtp() { "ESMTP".into() } else { "SMTP".into() };
+        }
+        if let Some(mail) = session.mail() {
+            record.from = Some(mail.mail.path.mailbox().map(ToString::to_string).unwrap_or_default());
+        }
+        record.user = session.auth().map(|auth| auth.user.to_string());
+        record
+    }
+}
+
+impl Drop for Journal {
+    fn drop(&mut self) {
+        self.hand_on();
+    }
+}
+
+fn kind_of(reply: &Reply) -> Kind {
+    match reply.class() {
+        Class::Success | Class::Intermediate => Kind::Accept,
+        Class::Transient => Kind::Defer,
+        Class::Permanent => Kind::Reject,
+    }
+}
+
+fn name_of(facts: &Facts) -> String {
+    match facts.text(registry::CLIENT_NAME) {
+        "" => "unknown".to_owned(),
+        name => name.to_owned(),
+    }
+}
+
+/// The recipient in question, else those that were accepted.
+fn recipients_of(mail: &Transaction) -> Vec<String> {
+    match &mail.current {
+        Some(current) => vec![current.path.address()],
+        None => mail.accepted.iter().map(|rcpt| rcpt.path.address()).collect(),
+    }
+}
+
+fn note_not_run(record: &mut Record, snapshot: &Snapshot, stage: Stage) {
+    let ran = |name: &str| record.checks.iter().any(|run| run.check == name);
+    record.not_run = snapshot
+        .checks
+        .iter()
+        .filter(|check| !ran(check.name()))
+        .map(|check| NotRun {
+            check: check.name().to_owned(),
+            why: if check.stage() > stage {
+                format!("decided at {}", stage.name())
+            } else {
+                "no rule that could still matter uses it".to_owned()
+            },
+        })
+        .collect();
+}

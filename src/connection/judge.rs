@@ -1,0 +1,301 @@
+//! From a question of the session to a verdict: the facts are gathered, the checks that can still
+//! matter are run, the rules are asked, and all of it goes into the decision record.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant as StdInstant};
+
+use tokio::time::Instant;
+
+use crate::checks::rate::What;
+use crate::checks::{AuthResult, Check, Context, MessageView, runner};
+use crate::dns::Budget;
+use crate::facts::registry::{self, SIZE};
+use crate::facts::{Facts, Stage};
+use crate::history::CheckRun;
+use crate::message::{Edits, Message};
+use crate::observe::Reporter;
+use crate::policy::checkset::CheckSet;
+use crate::relay::Identity;
+use crate::session::{DecisionId, Session};
+use crate::smtp::reply::Reply;
+use crate::verdict::{self, Reason, Verdict};
+
+use super::clock;
+use super::journal::Journal;
+use super::known;
+use super::snapshot::Snapshot;
+use super::tls::TlsFacts;
+
+/// The budget of questions is for a mail; its time is set for each stage.
+const NO_DEADLINE: Duration = Duration::from_secs(86_400);
+
+pub(super) struct Judge {
+    snapshot: Arc<Snapshot>,
+    client: SocketAddr,
+    local: SocketAddr,
+    pub(super) early_talker: bool,
+    pub(super) tls: Option<TlsFacts>,
+    /// Made with the first question: a session that says nothing costs nothing.
+    facts: Option<Facts>,
+    budget: Option<Budget>,
+    found: Found,
+    pub(super) journal: Journal,
+    edits: Edits,
+}
+
+/// What the checks found, with the stage of each: what was found for the connection stays for the
+/// next mail.
+#[derive(Default)]
+struct Found {
+    ran: CheckSet,
+    runs: Vec<(Stage, CheckRun)>,
+    results: Vec<(Stage, AuthResult)>,
+}
+
+impl Judge {
+    pub(super) fn new(
+        snapshot: Arc<Snapshot>,
+        reporter: Arc<dyn Reporter>,
+        client: SocketAddr,
+        local: SocketAddr,
+        id: DecisionId,
+    ) -> Judge {
+        Judge {
+            journal: Journal::new(snapshot.clone(), reporter, client, id),
+            snapshot,
+            client,
+            local,
+            early_talker: false,
+            tls: None,
+            facts: None,
+            budget: None,
+            found: Found::default(),
+            edits: Edits::default(),
+        }
+    }
+
+    /// Decides one stage.
+    pub(super) async fn decide(
+        &mut self,
+        stage: Stage,
+        session: &Session,
+        message: Option<&Message>,
+    ) -> Verdict {
+        self.gather(stage, session, message);
+        self.find(stage, session, message).await;
+        let facts = self.facts.get_or_insert_with(Facts::new);
+        let evaluation = self.snapshot.rules.evaluate(stage, facts);
+        let group = if stage == Stage::Rcpt { self.snapshot.rules.group(facts) } else { 0 };
+        let (id, help) = (session.id(), self.snapshot.help.as_deref());
+        let verdict = verdict::decide(&evaluation, group, |reply| finish(reply, id, help));
+        let runs = self.found.runs.iter().map(|(_, run)| run);
+        self.journal.evaluated(stage, session, facts, runs, &evaluation, &verdict);
+        if let (Some(message), Verdict::Pass { .. }) = (message, &verdict) {
+            let results = self.found.results.iter().map(|(_, result)| result.clone()).collect();
+            let tls = self.tls.as_ref();
+            self.edits =
+                super::edits::make(&self.snapshot, session, facts, message, results, tls, evaluation.tags);
+        }
+        verdict
+    }
+
+    /// A refusal for a reason of ours that was found while judging.
+    pub(super) fn refuse(&mut self, session: &Session, reason: Reason, cause: Option<String>) -> Verdict {
+        let mut reply = reason.reply(&self.snapshot.hostname, "");
+        finish(&mut reply, session.id(), self.snapshot.help.as_deref());
+        self.journal.refused(Some(session), session.id(), session.stage_name(), reason, &reply, cause);
+        verdict::refuse(reply)
+    }
+
+    /// The header edits that the verdict on the message brought.
+    pub(super) fn take_edits(&mut self) -> Edits {
+        std::mem::take(&mut self.edits)
+    }
+
+    /// Whom the backend is told of.
+    pub(super) fn identity(&self, session: &Session) -> Identity {
+        known::identity(self.facts.as_ref(), session, self.client)
+    }
+
+    /// Counts an event that the session does not ask about.
+    pub(super) fn count(&mut self, what: What) {
+        if let Some(facts) = &mut self.facts {
+            self.snapshot.rates.count(what, facts, StdInstant::now());
+        }
+    }
+
+    /// After each round of actions: when the mail is over, what was found for it is forgotten.
+    pub(super) fn settle(&mut self, session: &Session) {
+        if !self.journal.turn(session.id()) {
+            return;
+        }
+        self.forget_from(Stage::Mail);
+        self.budget = None;
+        self.edits = Edits::default();
+    }
+
+    fn forget_from(&mut self, stage: Stage) {
+        if let Some(facts) = &mut self.facts {
+            facts.forget_from(stage);
+        }
+        self.found.runs.retain(|(of, _)| *of < stage);
+        self.found.results.retain(|(of, _)| *of < stage);
+        self.found.ran = CheckSet::EMPTY;
+        for (_, run) in &self.found.runs {
+            self.found.ran.insert(CheckSet::of(&run.check).unwrap_or_default());
+        }
+    }
+
+    /// Takes over what the session knows.
+    fn gather(&mut self, stage: Stage, session: &Session, message: Option<&Message>) {
+        let now = StdInstant::now();
+        let snapshot = self.snapshot.clone();
+        if self.facts.is_none() {
+            let facts = self.facts.insert(Facts::new());
+            let trusted = (snapshot.trusted)(self.client.ip());
+            known::connection(facts, session, self.client, self.local, trusted);
+            facts.set(registry::CLIENT_EARLY_TALKER, self.early_talker);
+            snapshot.rates.count(What::Connections, facts, now);
+        }
+        let helo = session.helo().unwrap_or("");
+        let renamed =
+            self.facts.as_ref().is_some_and(|facts| !facts.text(registry::HELO).eq_ignore_ascii_case(helo));
+        if stage >= Stage::Helo && renamed {
+            self.forget_from(Stage::Helo);
+        }
+        let Some(facts) = &mut self.facts else { return };
+        if stage >= Stage::Helo {
+            known::hello(facts, session, self.local, &snapshot.hostname);
+        }
+        if stage >= Stage::Mail && facts.get(registry::FROM).is_none() {
+            known::mail(facts, session, self.tls.as_ref());
+            snapshot.rates.count(What::Messages, facts, now);
+        }
+        if stage == Stage::Rcpt {
+            known::recipient(facts, session);
+            snapshot.rates.count(What::Recipients, facts, now);
+        }
+        if let Some(message) = message {
+            known::first_recipient(facts, session);
+            facts.set(SIZE, message.size() as i64);
+        }
+    }
+
+    /// Runs the checks that can still matter, all that can run at once, until no more are needed.
+    async fn find(&mut self, stage: Stage, session: &Session, message: Option<&Message>) {
+        let snapshot = self.snapshot.clone();
+        let time =
+            if stage == Stage::Message { snapshot.message_time } else { snapshot.stage_time };
+        let deadline = Instant::now() + time;
+        let also = self.wanted_besides(stage, session);
+        loop {
+            let Some(facts) = &self.facts else { return };
+            let mut wanted = snapshot.rules.needs(stage, facts);
+            wanted.insert(also);
+            let checks = ready(&snapshot, stage, wanted, self.found.ran);
+            if checks.is_empty() {
+                return;
+            }
+            let fresh = || Budget::new(snapshot.dns.clone(), snapshot.dns_questions, NO_DEADLINE);
+            let budget = self.budget.get_or_insert_with(fresh).until(deadline);
+            let cx = Context {
+                facts,
+                message: message.map(|message| MessageView {
+                    header: message.header(),
+                    size: message.size(),
+                    body_hashes: message.body_hashes(),
+                }),
+                client_ip: self.client.ip(),
+                helo: session.helo().unwrap_or(""),
+                hostname: &snapshot.hostname,
+                dns: &budget,
+                now: clock::unix_seconds(),
+            };
+            let stages: Vec<Stage> = checks.iter().map(|check| check.stage()).collect();
+            let names: Vec<&str> = checks.iter().map(|check| check.name()).collect();
+            for ran in runner::run(&checks, &cx, deadline).await {
+                let known = names.iter().position(|name| *name == ran.check);
+                let of = known.and_then(|n| stages.get(n)).copied().unwrap_or(stage);
+                self.take(of, ran);
+            }
+        }
+    }
+
+    fn take(&mut self, stage: Stage, ran: runner::Ran) {
+        let facts = self.facts.get_or_insert_with(Facts::new);
+        for (field, key, value) in ran.findings.values {
+            match key {
+                Some(key) => facts.set_keyed(field, &key, value),
+                None => facts.set(field, value),
+            }
+        }
+        self.found.ran.insert(CheckSet::of(ran.check).unwrap_or_default());
+        self.found.results.extend(ran.findings.results.into_iter().map(|result| (stage, result)));
+        let run = CheckRun {
+            check: ran.check.to_owned(),
+            stage,
+            micros: ran.micros,
+            failed: ran.failed.map(str::to_owned),
+            evidence: ran.findings.evidence,
+        };
+        self.found.runs.push((stage, run));
+    }
+
+    /// What is needed though no rule asks: the name that the backend is told, and what
+    /// Authentication-Results say. Neither is looked up for our own hosts and users.
+    fn wanted_besides(&self, stage: Stage, session: &Session) -> CheckSet {
+        let mut wanted = CheckSet::EMPTY;
+        let mut want = |name| wanted.insert(CheckSet::of(name).unwrap_or_default());
+        if stage == Stage::Rcpt && self.snapshot.client_name {
+            want("iprev");
+        }
+        let ours = session.auth().is_some()
+            || self.facts.as_ref().is_some_and(|facts| facts.flag(registry::CLIENT_TRUSTED));
+        if stage == Stage::Message && self.snapshot.authentication_results && !ours {
+            for name in ["spf", "dkim", "arc", "header", "dmarc"] {
+                want(name);
+            }
+        }
+        wanted
+    }
+}
+
+/// Of what is wanted: the checks that can run now. Those whose findings another one reads are run
+/// before it, wanted or not.
+fn ready(
+    snapshot: &Snapshot,
+    stage: Stage,
+    mut wanted: CheckSet,
+    ran: CheckSet,
+) -> Vec<&dyn Check> {
+    let open = |check: &dyn Check| check.stage() <= stage && !ran.contains(check.name());
+    let checks = || snapshot.checks.iter().map(|check| &**check);
+    loop {
+        let before = wanted;
+        for check in checks().filter(|check| open(*check) && before.contains(check.name())) {
+            for name in check.after() {
+                wanted.insert(CheckSet::of(name).unwrap_or_default());
+            }
+        }
+        if wanted == before {
+            break;
+        }
+    }
+    let waits = |check: &dyn Check| {
+        check.after().iter().any(|name| {
+            checks().any(|other| other.name() == *name && open(other))
+        })
+    };
+    checks()
+        .filter(|check| open(*check) && wanted.contains(check.name()) && !waits(*check))
+        .collect()
+}
+
+/// What every refusal ends with: the decision's id, and the administrator's link.
+fn finish(reply: &mut Reply, id: DecisionId, help: Option<&str>) {
+    reply.push_id(id);
+    if let Some(help) = help {
+        reply.push_line(&help.replace("{id}", &id.to_string()));
+    }
+}
