@@ -290,3 +290,189 @@ pub fn helo_form(name: &str) -> HeloForm {
         HeloForm::SingleLabel
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn forward(text: &str) -> Option<String> {
+        ForwardPath::parse_prefix(text).map(|(path, rest)| format!("{path}{rest}"))
+    }
+
+    #[test]
+    fn paths() {
+        for (sent, printed) in [
+            ("<a@example.com>", "<a@example.com>"),
+            ("<A.b+c@Example.COM> SIZE=1", "<A.b+c@Example.COM> SIZE=1"),
+            ("<a@b>", "<a@b>"),
+            ("<a@under_score.example>", "<a@under_score.example>"),
+            ("<\"a b\"@example.com>", "<\"a b\"@example.com>"),
+            ("<\"a>@\\\"b\"@example.com>", "<\"a>@\\\"b\"@example.com>"),
+            ("<\"\"@example.com>", "<\"\"@example.com>"),
+            ("<a@[192.0.2.1]>", "<a@[192.0.2.1]>"),
+            ("<a@[IPv6:2001:db8::1]>", "<a@[IPv6:2001:db8::1]>"),
+            ("<@a.example,@b.example:u@d.example>", "<u@d.example>"),
+            ("<@[192.0.2.1]:u@d.example>", "<u@d.example>"),
+            ("<@[IPv6:::1],@b:u@d.example>", "<u@d.example>"),
+            ("<PostMaster>", "<PostMaster>"),
+            ("<j\u{f6}rg@b\u{fc}cher.example>", "<j\u{f6}rg@b\u{fc}cher.example>"),
+        ] {
+            assert_eq!(forward(sent).as_deref(), Some(printed), "{sent}");
+        }
+    }
+
+    #[test]
+    fn malformed_paths() {
+        for bad in [
+            "",
+            "<",
+            "<>",
+            "a@example.com",
+            "<a>",
+            "<a@>",
+            "<@b>",
+            "<a@example.com",
+            "<a b@c.example>",
+            "< a@c.example>",
+            "<a@c.example >",
+            "<a..b@c.example>",
+            "<.a@c.example>",
+            "<a.@c.example>",
+            "<a@b@c.example>",
+            "<a@-c.example>",
+            "<a@c-.example>",
+            "<a@c..example>",
+            "<a@c.example.>",
+            "<a@.c.example>",
+            "<a@c!d>",
+            "<\"a@c.example>",
+            "<\"a\"b@c.example>",
+            "<\"a\\\"@c.example>",
+            "<\"a\tb\"@c.example>",
+            "<\"a\\\u{e9}\"@c.example>",
+            "<a@[192.0.2.256]>",
+            "<a@[192.0.2.1>",
+            "<a@192.0.2.1]>",
+            "<a@[2001:db8::1]>",
+            "<a@[IPv6:192.0.2.1]>",
+            "<a@[x:y]>",
+            "<a@[]>",
+            "<@a.example u@d.example>",
+            "<@a.example,:u@d.example>",
+            "<@:u@d.example>",
+            "<@a.example,@:u@d>",
+            "<@a.example:>",
+            "<a\u{85}@c.example>",
+            "<a\u{a0}b@c.example>",
+            "<a@c\u{ff1e}.example>",
+            "<a@\u{ad}>",
+            "<a@\u{ff20}.example>",
+            "<a(b)@c.example>",
+            "<\"Postmaster\">",
+            "<a,b@c.example>",
+            "<a@c.example,b@d.example>",
+        ] {
+            assert_eq!(forward(bad), None, "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn lengths() {
+        let label = "d".repeat(63);
+        let local = "l".repeat(LOCAL_MAX);
+        assert!(Mailbox::parse(&format!("{local}@{label}.example")).is_some());
+        assert!(Mailbox::parse(&format!("{local}l@{label}.example")).is_none());
+        assert!(Mailbox::parse(&format!("{local}@{label}d.example")).is_none());
+        let domain = format!("{label}.{label}.{label}.{}", "d".repeat(58));
+        assert_eq!(domain.len() + "<a@>".len() + 2, PATH_MAX);
+        for (extra, sound) in [("", true), ("bc", true), ("bcd", false)] {
+            let path = format!("<a{extra}@{domain}>");
+            assert_eq!(forward(&path).is_some(), sound, "{}", path.len());
+            let bare = format!("a{extra}@{domain}");
+            assert_eq!(Mailbox::parse(&bare).is_some(), sound, "{}", path.len());
+        }
+        let routed = format!("<@{label}.{label}.{label}:{local}@example.com>");
+        assert!(routed.len() > PATH_MAX);
+        assert_eq!(forward(&routed), None);
+    }
+
+    #[test]
+    fn null_is_no_recipient_and_postmaster_no_sender() {
+        let null = ReversePath::parse_prefix("<> SIZE=1");
+        assert_eq!(null, Some((ReversePath::Null, " SIZE=1")));
+        assert_eq!(ReversePath::Null.to_string(), "<>");
+        assert_eq!(ReversePath::parse_prefix("<postmaster>"), None);
+    }
+
+    #[test]
+    fn parts_of_a_mailbox() {
+        let mailbox = |text| Mailbox::parse(text).expect(text);
+        assert_eq!(mailbox("\"a\\\"\\\\ b\"@c.example").local_text(), "a\"\\ b");
+        assert_eq!(mailbox("a.b@c.example").local_text(), "a.b");
+        assert_eq!(mailbox("a@Ex.COM").domain_ascii().as_deref(), Some("ex.com"));
+        let international = mailbox("a@B\u{dc}cher.example");
+        assert_eq!(international.domain_ascii().as_deref(), Some("xn--bcher-kva.example"));
+        assert!(!international.is_ascii());
+        let literal = mailbox("a@[ipv6:2001:DB8::1]");
+        assert_eq!(literal.domain_ascii(), None);
+        assert_eq!(literal.literal_ip(), "2001:db8::1".parse().ok());
+        assert_eq!(mailbox("a@b.example").literal_ip(), None);
+    }
+
+    #[test]
+    fn host_names() {
+        for good in ["mail.example.com", "a", "1.example", "a-b.c"] {
+            assert!(valid_hostname(good), "{good}");
+        }
+        let long = format!("{}a", "a.".repeat(128));
+        for bad in [
+            "",
+            ".",
+            "a.",
+            ".a",
+            "a..b",
+            "-a.b",
+            "a-.b",
+            "a_b.c",
+            "a b",
+            "a\r\nb",
+            "192.0.2.1",
+            "1",
+            "\u{e9}.example",
+            "a.b\0",
+            "[192.0.2.1]",
+            "a=b",
+            "a+b",
+            &"a".repeat(64),
+            &long,
+        ] {
+            assert!(!valid_hostname(bad), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn helo_forms() {
+        for (name, form) in [
+            ("mail.example.com", HeloForm::Fqdn),
+            ("mail.example.com.", HeloForm::Fqdn),
+            ("my_pc.example", HeloForm::Fqdn),
+            ("[192.0.2.1]", HeloForm::Literal),
+            ("[IPv6:::1]", HeloForm::Literal),
+            ("localhost", HeloForm::SingleLabel),
+            ("WIN-8K2", HeloForm::SingleLabel),
+            ("192.0.2.1", HeloForm::BareIp),
+            ("2001:db8::1", HeloForm::BareIp),
+            ("", HeloForm::Invalid),
+            (".", HeloForm::Invalid),
+            ("a..b", HeloForm::Invalid),
+            ("-a.example", HeloForm::Invalid),
+            ("999.999.999.999", HeloForm::Invalid),
+            ("[192.0.2.1", HeloForm::Invalid),
+            ("[2001:db8::1]", HeloForm::Invalid),
+            ("a;b", HeloForm::Invalid),
+            ("user@example.com", HeloForm::Invalid),
+        ] {
+            assert_eq!(helo_form(name), form, "{name}");
+        }
+    }
+}

@@ -8,4 +8,5 @@ pub mod line;
 pub mod params;
 pub mod proxy_header;
 pub mod reply;
+pub mod syntax;
 pub mod xtext;

@@ -5,7 +5,7 @@
 use std::io::Write as _;
 
 use super::address::{ForwardPath, ReversePath};
-use super::command::SyntaxError;
+use super::syntax::SyntaxError;
 use super::xtext;
 
 /// Octets of an ORCPT value (RFC 3461 4.2) and of an AUTH value (RFC 4954 3).
