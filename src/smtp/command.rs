@@ -13,6 +13,10 @@ const UNKNOWN_MAX: usize = 32;
 /// Characters of a SASL mechanism's name (RFC 4422 3.1).
 const MECHANISM_MAX: usize = 20;
 
+const KNOWN: [&str; 15] = [
+    "EHLO", "MAIL", "RCPT", "DATA", "BDAT", "RSET", "QUIT", "NOOP", "STARTTLS", "AUTH", "HELO",
+    "HELP", "VRFY", "EXPN", "ETRN",
+];
 /// Deprecated by RFC 5321 F.1 and F.6, or never in wide use.
 const OBSOLETE: [&str; 5] = ["SEND", "SOML", "SAML", "TURN", "ATRN"];
 /// Between servers that trust one another, or of another protocol.
@@ -90,22 +94,21 @@ impl Command {
         let Some(verb) = std::str::from_utf8(verb).ok().filter(|verb| verb.is_ascii()) else {
             return Err(SyntaxError::NotAscii);
         };
-        let upper = verb.to_ascii_uppercase();
-        if let Some(known) = listed(&OBSOLETE, &upper) {
+        if let Some(known) = listed(&OBSOLETE, verb) {
             return Ok(Command::Obsolete(known));
         }
-        if let Some(known) = listed(&FORBIDDEN, &upper) {
+        if let Some(known) = listed(&FORBIDDEN, verb) {
             return Ok(Command::Forbidden(known));
         }
-        if listed(&HTTP, &upper).is_some() {
+        if listed(&HTTP, verb).is_some() {
             return Ok(Command::Http);
         }
         let text = std::str::from_utf8(arguments).map(|text| text.trim_start_matches(' '));
-        match upper.as_str() {
-            "HELO" | "EHLO" => {
+        match listed(&KNOWN, verb).unwrap_or_default() {
+            known @ ("HELO" | "EHLO") => {
                 let name = text.ok().filter(|name| is_helo_name(name));
                 let name = Box::from(name.ok_or(SyntaxError::HeloName)?);
-                Ok(if upper == "HELO" { Command::Helo(name) } else { Command::Ehlo(name) })
+                Ok(if known == "HELO" { Command::Helo(name) } else { Command::Ehlo(name) })
             }
             "MAIL" => MailCommand::parse(utf8(text)?).map(Command::Mail),
             "RCPT" => RcptCommand::parse(utf8(text)?).map(Command::Rcpt),
@@ -208,7 +211,7 @@ fn trim_end(mut line: &[u8]) -> &[u8] {
 }
 
 fn listed(list: &[&'static str], verb: &str) -> Option<&'static str> {
-    list.iter().find(|known| **known == verb).copied()
+    list.iter().find(|known| known.eq_ignore_ascii_case(verb)).copied()
 }
 
 fn usage(verb: &'static str, usage: &'static str) -> SyntaxError {
