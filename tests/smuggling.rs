@@ -127,7 +127,7 @@ fn every_sequence_at_every_split() {
     }
     assert_eq!(cases, 3 * (1 + 5 + 25 + 125 + 625 + 3125 + 15625));
     // An input of n octets is cut at n + 1 places, and into n octets.
-    assert_eq!(scans, (0..=LONGEST).map(|n| 5u64.pow(n) * (3 * u64::from(n) + 43)).sum());
+    assert_eq!(scans, (0..=LONGEST).map(|n| 5u64.pow(n) * (3 * u64::from(n) + 43)).sum::<u64>());
     // Both kinds of outcome were really met.
     assert!(sound > 500 && sound < cases / 2, "{sound}");
     assert!(early > 50 && early < cases / 2, "{early}");
