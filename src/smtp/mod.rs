@@ -4,6 +4,7 @@ pub mod address;
 pub mod auth;
 pub mod command;
 pub mod data;
+pub mod host;
 pub mod line;
 pub mod params;
 pub mod proxy_header;
