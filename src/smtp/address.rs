@@ -1,15 +1,15 @@
-//! Mailboxes, paths and host names (RFC 5321 4.1.2, 4.1.3; RFC 6531 3.3).
+//! Mailboxes and paths (RFC 5321 4.1.2; RFC 6531 3.3).
 
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
+
+pub use super::host::{DOMAIN_MAX, HeloForm, helo_form, literal_ip, valid_hostname};
+use super::host::{to_ascii, valid_domain};
 
 /// Octets of a local part as sent (RFC 5321 4.5.3.1.1).
 pub const LOCAL_MAX: usize = 64;
-/// Octets of a domain (RFC 5321 4.5.3.1.2).
-pub const DOMAIN_MAX: usize = 255;
 /// Octets of a path with its brackets and source route (RFC 5321 4.5.3.1.3).
 pub const PATH_MAX: usize = 256;
-const LABEL_MAX: usize = 63;
 
 /// `local@domain`, spelt as it was sent. Holds no control character, and nothing that would not
 /// parse again.
@@ -207,86 +207,131 @@ fn is_atext(c: char) -> bool {
     }
 }
 
-/// A domain that can be sent: LDH labels (underscores are let through, as DNS does), U-labels that
-/// have an A-label form, or an address literal.
-fn valid_domain(text: &str) -> bool {
-    if text.len() > DOMAIN_MAX {
-        return false;
-    }
-    if text.starts_with('[') {
-        return literal_ip(text).is_some();
-    }
-    text.is_ascii() && is_ldh(text, true) || !text.is_ascii() && to_ascii(text).is_some()
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-fn is_ldh(text: &str, underscore: bool) -> bool {
-    text.split('.').all(|label| {
-        (1..=LABEL_MAX).contains(&label.len())
-            && !label.starts_with('-')
-            && !label.ends_with('-')
-            && label
-                .bytes()
-                .all(|b| b.is_ascii_alphanumeric() || b == b'-' || underscore && b == b'_')
-    })
-}
-
-fn to_ascii(domain: &str) -> Option<String> {
-    if domain.is_ascii() {
-        return Some(domain.to_ascii_lowercase());
+    fn forward(text: &str) -> Option<String> {
+        ForwardPath::parse_prefix(text).map(|(path, rest)| format!("{path}{rest}"))
     }
-    let ascii = idna::domain_to_ascii(domain).ok()?;
-    (ascii.len() <= DOMAIN_MAX && is_ldh(&ascii, true)).then_some(ascii)
-}
 
-/// The address in `[192.0.2.1]` or `[IPv6:2001:db8::1]` (RFC 5321 4.1.3). Other kinds of literal
-/// have never been registered.
-pub fn literal_ip(text: &str) -> Option<IpAddr> {
-    let inside = text.strip_prefix('[')?.strip_suffix(']')?;
-    match inside.split_at_checked("IPv6:".len()) {
-        Some((tag, address)) if tag.eq_ignore_ascii_case("IPv6:") => {
-            address.parse::<Ipv6Addr>().ok().map(IpAddr::V6)
+    #[test]
+    fn paths() {
+        for (sent, printed) in [
+            ("<a@example.com>", "<a@example.com>"),
+            ("<A.b+c@Example.COM> SIZE=1", "<A.b+c@Example.COM> SIZE=1"),
+            ("<a@b>", "<a@b>"),
+            ("<a@under_score.example>", "<a@under_score.example>"),
+            ("<\"a b\"@example.com>", "<\"a b\"@example.com>"),
+            ("<\"a>@\\\"b\"@example.com>", "<\"a>@\\\"b\"@example.com>"),
+            ("<\"\"@example.com>", "<\"\"@example.com>"),
+            ("<a@[192.0.2.1]>", "<a@[192.0.2.1]>"),
+            ("<a@[IPv6:2001:db8::1]>", "<a@[IPv6:2001:db8::1]>"),
+            ("<@a.example,@b.example:u@d.example>", "<u@d.example>"),
+            ("<@[192.0.2.1]:u@d.example>", "<u@d.example>"),
+            ("<@[IPv6:::1],@b:u@d.example>", "<u@d.example>"),
+            ("<PostMaster>", "<PostMaster>"),
+            ("<j\u{f6}rg@b\u{fc}cher.example>", "<j\u{f6}rg@b\u{fc}cher.example>"),
+        ] {
+            assert_eq!(forward(sent).as_deref(), Some(printed), "{sent}");
         }
-        _ => inside.parse::<Ipv4Addr>().ok().map(IpAddr::V4),
     }
-}
 
-/// A host name of letters, digits and hyphens (RFC 1123 2.1), at most 255 octets, without final
-/// dot, that cannot be taken for an IPv4 address. For names that DNS told us.
-pub fn valid_hostname(name: &str) -> bool {
-    name.len() <= DOMAIN_MAX && is_ldh(name, false) && !ends_numeric(name)
-}
-
-/// No top level label is all digits (RFC 3696 2).
-fn ends_numeric(name: &str) -> bool {
-    name.rsplit('.').next().is_some_and(|label| label.bytes().all(|b| b.is_ascii_digit()))
-}
-
-/// What kind of name a client gave in HELO or EHLO.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum HeloForm {
-    /// Two labels or more, a final dot and underscores let pass.
-    Fqdn,
-    /// `[192.0.2.1]`
-    Literal,
-    SingleLabel,
-    /// An address without brackets.
-    BareIp,
-    Invalid,
-}
-
-pub fn helo_form(name: &str) -> HeloForm {
-    if literal_ip(name).is_some() {
-        return HeloForm::Literal;
+    #[test]
+    fn malformed_paths() {
+        for bad in [
+            "",
+            "<",
+            "<>",
+            "a@example.com",
+            "<a>",
+            "<a@>",
+            "<@b>",
+            "<a@example.com",
+            "<a b@c.example>",
+            "< a@c.example>",
+            "<a@c.example >",
+            "<a..b@c.example>",
+            "<.a@c.example>",
+            "<a.@c.example>",
+            "<a@b@c.example>",
+            "<a@-c.example>",
+            "<a@c-.example>",
+            "<a@c..example>",
+            "<a@c.example.>",
+            "<a@.c.example>",
+            "<a@c!d>",
+            "<\"a@c.example>",
+            "<\"a\"b@c.example>",
+            "<\"a\\\"@c.example>",
+            "<\"a\tb\"@c.example>",
+            "<\"a\\\u{e9}\"@c.example>",
+            "<a@[192.0.2.256]>",
+            "<a@[192.0.2.1>",
+            "<a@192.0.2.1]>",
+            "<a@[2001:db8::1]>",
+            "<a@[IPv6:192.0.2.1]>",
+            "<a@[x:y]>",
+            "<a@[]>",
+            "<@a.example u@d.example>",
+            "<@a.example,:u@d.example>",
+            "<@:u@d.example>",
+            "<@a.example,@:u@d>",
+            "<@a.example:>",
+            "<a\u{85}@c.example>",
+            "<a\u{a0}b@c.example>",
+            "<a@c\u{ff1e}.example>",
+            "<a@\u{ad}>",
+            "<a@\u{ff20}.example>",
+            "<a(b)@c.example>",
+            "<\"Postmaster\">",
+            "<a,b@c.example>",
+            "<a@c.example,b@d.example>",
+        ] {
+            assert_eq!(forward(bad), None, "{bad:?}");
+        }
     }
-    if name.parse::<IpAddr>().is_ok() {
-        return HeloForm::BareIp;
+
+    #[test]
+    fn lengths() {
+        let label = "d".repeat(63);
+        let local = "l".repeat(LOCAL_MAX);
+        assert!(Mailbox::parse(&format!("{local}@{label}.example")).is_some());
+        assert!(Mailbox::parse(&format!("{local}l@{label}.example")).is_none());
+        assert!(Mailbox::parse(&format!("{local}@{label}d.example")).is_none());
+        let domain = format!("{label}.{label}.{label}.{}", "d".repeat(58));
+        assert_eq!(domain.len() + "<a@>".len() + 2, PATH_MAX);
+        for (extra, sound) in [("", true), ("bc", true), ("bcd", false)] {
+            let path = format!("<a{extra}@{domain}>");
+            assert_eq!(forward(&path).is_some(), sound, "{}", path.len());
+            let bare = format!("a{extra}@{domain}");
+            assert_eq!(Mailbox::parse(&bare).is_some(), sound, "{}", path.len());
+        }
+        let routed = format!("<@{label}.{label}.{label}:{local}@example.com>");
+        assert!(routed.len() > PATH_MAX);
+        assert_eq!(forward(&routed), None);
     }
-    let host = name.strip_suffix('.').unwrap_or(name);
-    if host.len() > DOMAIN_MAX || !is_ldh(host, true) || ends_numeric(host) {
-        HeloForm::Invalid
-    } else if host.contains('.') {
-        HeloForm::Fqdn
-    } else {
-        HeloForm::SingleLabel
+
+    #[test]
+    fn null_is_no_recipient_and_postmaster_no_sender() {
+        let null = ReversePath::parse_prefix("<> SIZE=1");
+        assert_eq!(null, Some((ReversePath::Null, " SIZE=1")));
+        assert_eq!(ReversePath::Null.to_string(), "<>");
+        assert_eq!(ReversePath::parse_prefix("<postmaster>"), None);
+    }
+
+    #[test]
+    fn parts_of_a_mailbox() {
+        let mailbox = |text| Mailbox::parse(text).expect(text);
+        assert_eq!(mailbox("\"a\\\"\\\\ b\"@c.example").local_text(), "a\"\\ b");
+        assert_eq!(mailbox("a.b@c.example").local_text(), "a.b");
+        assert_eq!(mailbox("a@Ex.COM").domain_ascii().as_deref(), Some("ex.com"));
+        let international = mailbox("a@B\u{dc}cher.example");
+        assert_eq!(international.domain_ascii().as_deref(), Some("xn--bcher-kva.example"));
+        assert!(!international.is_ascii());
+        let literal = mailbox("a@[ipv6:2001:DB8::1]");
+        assert_eq!(literal.domain_ascii(), None);
+        assert_eq!(literal.literal_ip(), "2001:db8::1".parse().ok());
+        assert_eq!(mailbox("a@b.example").literal_ip(), None);
     }
 }

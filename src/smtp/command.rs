@@ -4,7 +4,7 @@ use std::fmt;
 use std::io::Write as _;
 
 use super::params::{MailCommand, RcptCommand};
-use super::reply::{Enhanced, Reply};
+pub use super::syntax::SyntaxError;
 
 /// Octets of a name in HELO or EHLO.
 const HELO_MAX: usize = 255;
@@ -13,6 +13,10 @@ const UNKNOWN_MAX: usize = 32;
 /// Characters of a SASL mechanism's name (RFC 4422 3.1).
 const MECHANISM_MAX: usize = 20;
 
+const KNOWN: [&str; 15] = [
+    "EHLO", "MAIL", "RCPT", "DATA", "BDAT", "RSET", "QUIT", "NOOP", "STARTTLS", "AUTH", "HELO",
+    "HELP", "VRFY", "EXPN", "ETRN",
+];
 /// Deprecated by RFC 5321 F.1 and F.6, or never in wide use.
 const OBSOLETE: [&str; 5] = ["SEND", "SOML", "SAML", "TURN", "ATRN"];
 /// Between servers that trust one another, or of another protocol.
@@ -77,57 +81,6 @@ pub enum Command {
     Unknown(Box<str>),
 }
 
-/// Why a line is not a command. The reply is [`reply`](Self::reply).
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum SyntaxError {
-    /// 501 5.5.4
-    Arguments { verb: &'static str, usage: &'static str },
-    /// 501 5.5.4
-    HeloName,
-    /// 501 5.1.7
-    SenderAddress,
-    /// 501 5.1.3
-    RecipientAddress,
-    /// 555 5.5.4
-    UnknownParameter(Box<str>),
-    /// 501 5.5.4: the value is missing, superfluous or malformed.
-    BadParameter(Box<str>),
-    /// 501 5.5.4
-    DuplicateParameter(Box<str>),
-    /// 500 5.5.2: octets above 127 where SMTPUTF8 does not allow them, or not UTF-8.
-    NotAscii,
-}
-
-impl SyntaxError {
-    pub fn reply(&self) -> Reply {
-        let argument = Enhanced::new(5, 4);
-        match self {
-            SyntaxError::Arguments { usage, .. } => {
-                Reply::new(501, argument, format!("Syntax: {usage}"))
-            }
-            SyntaxError::HeloName => Reply::new(501, argument, "Invalid HELO or EHLO argument"),
-            SyntaxError::SenderAddress => {
-                Reply::new(501, Enhanced::new(1, 7), "Bad sender address syntax")
-            }
-            SyntaxError::RecipientAddress => {
-                Reply::new(501, Enhanced::new(1, 3), "Bad recipient address syntax")
-            }
-            SyntaxError::UnknownParameter(name) => {
-                Reply::new(555, argument, format!("Unsupported parameter: {name}"))
-            }
-            SyntaxError::BadParameter(name) => {
-                Reply::new(501, argument, format!("Bad value of parameter: {name}"))
-            }
-            SyntaxError::DuplicateParameter(name) => {
-                Reply::new(501, argument, format!("Repeated parameter: {name}"))
-            }
-            SyntaxError::NotAscii => {
-                Reply::new(500, Enhanced::new(5, 2), "Octets above 127 are not allowed here")
-            }
-        }
-    }
-}
-
 impl Command {
     /// Parses a line without its CRLF. Verbs are case-insensitive; white space at the end and more
     /// than one space between words are tolerated (RFC 5321 4.1.1).
@@ -135,28 +88,27 @@ impl Command {
         if is_tls_handshake(line) {
             return Ok(Command::Http);
         }
-        let line = line.trim_ascii_end();
+        let line = trim_end(line);
         let space = memchr::memchr(b' ', line).unwrap_or(line.len());
         let (verb, arguments) = line.split_at_checked(space).unwrap_or((line, b""));
         let Some(verb) = std::str::from_utf8(verb).ok().filter(|verb| verb.is_ascii()) else {
             return Err(SyntaxError::NotAscii);
         };
-        let upper = verb.to_ascii_uppercase();
-        if let Some(known) = listed(&OBSOLETE, &upper) {
+        if let Some(known) = listed(&OBSOLETE, verb) {
             return Ok(Command::Obsolete(known));
         }
-        if let Some(known) = listed(&FORBIDDEN, &upper) {
+        if let Some(known) = listed(&FORBIDDEN, verb) {
             return Ok(Command::Forbidden(known));
         }
-        if listed(&HTTP, &upper).is_some() {
+        if listed(&HTTP, verb).is_some() {
             return Ok(Command::Http);
         }
         let text = std::str::from_utf8(arguments).map(|text| text.trim_start_matches(' '));
-        match upper.as_str() {
-            "HELO" | "EHLO" => {
+        match listed(&KNOWN, verb).unwrap_or_default() {
+            known @ ("HELO" | "EHLO") => {
                 let name = text.ok().filter(|name| is_helo_name(name));
                 let name = Box::from(name.ok_or(SyntaxError::HeloName)?);
-                Ok(if upper == "HELO" { Command::Helo(name) } else { Command::Ehlo(name) })
+                Ok(if known == "HELO" { Command::Helo(name) } else { Command::Ehlo(name) })
             }
             "MAIL" => MailCommand::parse(utf8(text)?).map(Command::Mail),
             "RCPT" => RcptCommand::parse(utf8(text)?).map(Command::Rcpt),
@@ -251,8 +203,15 @@ pub fn is_tls_handshake(input: &[u8]) -> bool {
     input.starts_with(&[0x16, 0x03])
 }
 
+fn trim_end(mut line: &[u8]) -> &[u8] {
+    while let [rest @ .., b' ' | b'\t'] = line {
+        line = rest;
+    }
+    line
+}
+
 fn listed(list: &[&'static str], verb: &str) -> Option<&'static str> {
-    list.iter().find(|known| **known == verb).copied()
+    list.iter().find(|known| known.eq_ignore_ascii_case(verb)).copied()
 }
 
 fn usage(verb: &'static str, usage: &'static str) -> SyntaxError {
@@ -319,3 +278,6 @@ fn parse_auth(text: &str) -> Result<Command, SyntaxError> {
     let mechanism = mechanism.to_ascii_uppercase().into();
     Ok(Command::Auth { mechanism, initial: initial.map(Box::from) })
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,5 +1,5 @@
-//! Message data of DATA: the one place where dots are unstuffed and the end is found
-//! (RFC 5321 4.1.1.4, 4.5.2).
+//! Message data: the one place where dots are unstuffed and the end is found (RFC 5321 4.1.1.4,
+//! 4.5.2).
 
 use memchr::{memchr, memchr_iter};
 
@@ -45,6 +45,8 @@ enum At {
 /// to it, while the scanner goes on looking for the true end.
 #[derive(Debug, Clone)]
 pub struct DataScanner {
+    /// Whether dots are stuffed and end the data.
+    dots: bool,
     at: At,
     /// The last octet was CR; it has not been handed on yet.
     held_cr: bool,
@@ -64,6 +66,7 @@ impl Default for DataScanner {
 impl DataScanner {
     pub fn new() -> Self {
         DataScanner {
+            dots: true,
             at: At::LineStart,
             held_cr: false,
             stopped: false,
@@ -72,8 +75,26 @@ impl DataScanner {
         }
     }
 
+    /// For data that comes by BDAT (RFC 3030 2): dots mean nothing, and the caller knows the end
+    /// and says so by [`finish`](Self::finish).
+    pub fn for_chunks() -> Self {
+        DataScanner { dots: false, ..Self::new() }
+    }
+
     pub fn flaws(&self) -> &Flaws {
         &self.flaws
+    }
+
+    /// Whether nothing was scanned, or CRLF last. Content of BDAT need not end so; what is sent on
+    /// by DATA must.
+    pub fn at_line_start(&self) -> bool {
+        self.at == At::LineStart
+    }
+
+    /// The last chunk was scanned: a CR at its end is bare, and its last line may lack a CRLF.
+    pub fn finish(&mut self) {
+        self.flaws.bare_cr |= self.held_cr;
+        self.flaws.longest_line = self.flaws.longest_line.max(self.line);
     }
 
     /// Takes received bytes and hands the content to `sink`, in order, in slices as large as
@@ -97,7 +118,7 @@ impl DataScanner {
         let mut pos = 0;
         while let Some(&octet) = input.get(pos) {
             match (self.at, octet) {
-                (At::LineStart, b'.') => {
+                (At::LineStart, b'.') if self.dots => {
                     self.hand_on(between(input, start, pos), pairs, sink);
                     pos += 1;
                     (start, pairs, line_start) = (pos, 0, pos);
@@ -112,7 +133,7 @@ impl DataScanner {
                     return (pos + 1, true);
                 }
                 (At::LineStart | At::Dot | At::DotCr, _) => {
-                    self.flaws.has_dot_line |= self.at == At::Dot && octet == b'.';
+                    self.flaws.has_dot_line |= octet == b'.' && self.at != At::DotCr;
                     self.at = At::Text;
                 }
                 (At::Text, _) => {
@@ -253,6 +274,24 @@ mod tests {
         assert_eq!(scan(b".1\r\n.\r\n").3.longest_line, 3);
         assert!(!scan(b".1\r\n.\r\n").3.has_dot_line);
         assert_eq!(scan(b".\r\n").3, Flaws::default());
+    }
+
+    #[test]
+    fn chunks_have_no_dots() {
+        let mut out = Vec::new();
+        let mut scanner = DataScanner::for_chunks();
+        for part in [".\r\n..a\r", "\n.\r\n", "end"] {
+            let scanned = scanner.scan(part.as_bytes(), &mut |slice| out.extend_from_slice(slice));
+            assert_eq!(scanned, (part.len(), false));
+        }
+        scanner.finish();
+        assert_eq!(out, b".\r\n..a\r\n.\r\nend");
+        assert!(scanner.flaws().has_dot_line && !scanner.flaws().any());
+        assert_eq!(scanner.flaws().longest_line, 5);
+        assert!(!scanner.at_line_start());
+        scanner.scan(b"\r", &mut |_| {});
+        scanner.finish();
+        assert!(scanner.flaws().bare_cr);
     }
 
     #[test]

@@ -5,7 +5,7 @@
 use std::io::Write as _;
 
 use super::address::{ForwardPath, ReversePath};
-use super::command::SyntaxError;
+use super::syntax::SyntaxError;
 use super::xtext;
 
 /// Octets of an ORCPT value (RFC 3461 4.2) and of an AUTH value (RFC 4954 3).
@@ -113,8 +113,9 @@ impl MailParams {
     }
 
     fn set(&mut self, parameter: Parameter<'_>) -> Result<(), SyntaxError> {
-        let Parameter { name, value } = parameter;
-        match name.to_ascii_uppercase().as_str() {
+        let value = parameter.value;
+        match parameter.listed(&["SIZE", "BODY", "SMTPUTF8", "REQUIRETLS", "RET", "ENVID", "AUTH"])
+        {
             "SIZE" => parameter.put(&mut self.size, value.and_then(parse_size)),
             "BODY" => parameter.put(&mut self.body, value.and_then(Body::parse)),
             "SMTPUTF8" => parameter.put_flag(&mut self.smtputf8),
@@ -126,7 +127,7 @@ impl MailParams {
                 xtext::decoded_length(value).is_some_and(|length| length <= ENVID_MAX)
             }),
             "AUTH" => parameter.put_text(&mut self.auth, is_auth_value),
-            _ => Err(SyntaxError::UnknownParameter(name.into())),
+            _ => Err(SyntaxError::UnknownParameter(parameter.name.into())),
         }
     }
 }
@@ -155,7 +156,7 @@ impl RcptParams {
     }
 
     fn set(&mut self, parameter: Parameter<'_>) -> Result<(), SyntaxError> {
-        match parameter.name.to_ascii_uppercase().as_str() {
+        match parameter.listed(&["NOTIFY", "ORCPT"]) {
             "NOTIFY" => parameter.put_text(&mut self.notify, is_notify_value),
             "ORCPT" => parameter.put_text(&mut self.orcpt, is_orcpt_value),
             _ => Err(SyntaxError::UnknownParameter(parameter.name.into())),
@@ -217,6 +218,12 @@ struct Parameter<'a> {
 }
 
 impl Parameter<'_> {
+    /// Its name as listed, in upper case, or nothing.
+    fn listed(&self, names: &[&'static str]) -> &'static str {
+        let found = names.iter().find(|name| name.eq_ignore_ascii_case(self.name));
+        found.copied().unwrap_or_default()
+    }
+
     fn put<T>(&self, slot: &mut Option<T>, value: Option<T>) -> Result<(), SyntaxError> {
         if slot.is_some() {
             return Err(SyntaxError::DuplicateParameter(self.name.into()));

@@ -38,6 +38,12 @@ pub fn parse(input: &[u8]) -> Parsed {
     Parsed::Invalid("no PROXY header")
 }
 
+/// IPv4 in the clothes of IPv6 (`::ffff:192.0.2.1`) becomes IPv4, since lists and policies know it so.
+fn proxied(source: SocketAddr, destination: SocketAddr, consumed: usize) -> Parsed {
+    let plain = |address: SocketAddr| SocketAddr::new(address.ip().to_canonical(), address.port());
+    Parsed::Proxied { source: plain(source), destination: plain(destination), consumed }
+}
+
 /// Whether the shorter of the two begins the longer.
 fn starts_alike(input: &[u8], start: &[u8]) -> bool {
     input.iter().zip(start).all(|(a, b)| a == b)
@@ -72,11 +78,9 @@ fn parse_v1(input: &[u8]) -> Parsed {
     let (source, destination) = (words.next().and_then(address), words.next().and_then(address));
     let (from, to) = (words.next().and_then(port), words.next().and_then(port));
     match (source, destination, from, to, words.next()) {
-        (Some(source), Some(destination), Some(from), Some(to), None) => Parsed::Proxied {
-            source: SocketAddr::new(source, from),
-            destination: SocketAddr::new(destination, to),
-            consumed,
-        },
+        (Some(source), Some(destination), Some(from), Some(to), None) => {
+            proxied(SocketAddr::new(source, from), SocketAddr::new(destination, to), consumed)
+        }
         _ => Parsed::Invalid("malformed address or port"),
     }
 }
@@ -114,7 +118,7 @@ fn parse_v2(input: &[u8]) -> Parsed {
         _ => return Parsed::Invalid("not TCP over IPv4 or IPv6"),
     };
     match addresses {
-        Some((source, destination)) => Parsed::Proxied { source, destination, consumed },
+        Some((source, destination)) => proxied(source, destination, consumed),
         None => Parsed::Invalid("addresses cut off"),
     }
 }
@@ -272,11 +276,10 @@ mod tests {
             ("[2001:db8::1]:0", "[2001:db8::2]:25"),
             ("192.0.2.1:1", "[2001:db8::2]:25"),
         ] {
-            let (a, b) = addresses(a, b);
-            let (source, destination) = one_family(a, b);
+            let (source, destination) = addresses(a, b);
             for write in [write_v1, write_v2] {
                 let mut out = Vec::new();
-                write(a, b, &mut out);
+                write(source, destination, &mut out);
                 let consumed = out.len();
                 assert_eq!(parse(&out), Parsed::Proxied { source, destination, consumed });
             }
