@@ -11,6 +11,9 @@ use crate::dns::{BoxFuture, Budget};
 use crate::facts::{Facts, FieldId, Stage, Value};
 use crate::message::{BodyHash, Header};
 
+pub mod iprev;
+pub mod sender_domain;
+
 /// What a check may look at.
 pub struct Context<'a> {
     /// What is known so far: the session's own facts, and the findings of the checks named in
