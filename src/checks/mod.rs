@@ -11,6 +11,7 @@ use crate::dns::{BoxFuture, Budget};
 use crate::facts::{Facts, FieldId, Stage, Value};
 use crate::message::{BodyHash, Header};
 
+pub mod dnsbl;
 pub mod iprev;
 pub mod sender_domain;
 
