@@ -51,10 +51,10 @@ pub struct Dnsbl {
 /// The entries of one name.
 #[derive(Debug)]
 struct List {
-    /// The first of `entries` names it.
+    /// The first entry, for the families of them all: what is tested.
     zone: Zone,
     shown: String,
-    entries: Vec<(AnswerSet, i64)>,
+    entries: Vec<Zone>,
     health: ZoneHealth,
 }
 
@@ -63,26 +63,26 @@ impl Dnsbl {
         let mut lists: Vec<List> = Vec::new();
         for mut zone in zones {
             zone.name = lower(&zone.name);
-            let shown = lower(zone.display.as_deref().unwrap_or(&zone.name));
-            let entry = (zone.answers.clone(), zone.weight);
             match lists.iter_mut().find(|list| list.zone.name == zone.name) {
                 Some(list) => {
-                    list.entries.push(entry);
                     list.zone.ipv4 |= zone.ipv4;
                     list.zone.ipv6 |= zone.ipv6;
+                    list.entries.push(zone);
                 }
-                None => {
-                    let health = ZoneHealth::default();
-                    lists.push(List { zone, shown, entries: vec![entry], health });
-                }
+                None => lists.push(List {
+                    shown: lower(zone.display.as_deref().unwrap_or(&zone.name)),
+                    zone: zone.clone(),
+                    entries: vec![zone],
+                    health: ZoneHealth::default(),
+                }),
             }
         }
         Dnsbl { lists }
     }
 
     /// Tests every list with two questions and keeps what it finds: a list that fails is not asked
-    /// until it passes again. To be called at the start and from time to time; a test without answer
-    /// changes nothing.
+    /// until it passes again. To be called at the start and from time to time, with a budget of its
+    /// own; a test without answer changes nothing.
     pub async fn probe_all(&self, dns: &Budget) {
         join_all(self.lists.iter().map(async |list| match probe(&list.zone, dns).await {
             Health::Unknown => {}
@@ -109,13 +109,9 @@ impl Check for Dnsbl {
     fn run<'a>(&'a self, cx: &'a Context<'a>) -> BoxFuture<'a, Findings> {
         Box::pin(async move {
             let ip = cx.client_ip;
-            let lists = self.lists.iter().filter(|list| match ip {
-                IpAddr::V4(_) => list.zone.ipv4,
-                IpAddr::V6(_) => list.zone.ipv6,
-            });
             let labels = reverse_labels(ip);
-            let labels = labels.as_str();
-            summary(&join_all(lists.map(|list| list.ask(labels, cx.dns))).await)
+            let lists = self.lists.iter().filter(|list| list.zone.holds(ip));
+            summary(&join_all(lists.map(|list| list.ask(ip, &labels, cx.dns))).await)
         })
     }
 
@@ -140,8 +136,18 @@ struct Said<'a> {
     evidence: Json,
 }
 
+impl Zone {
+    /// Lists addresses of that family.
+    fn holds(&self, ip: IpAddr) -> bool {
+        match ip {
+            IpAddr::V4(_) => self.ipv4,
+            IpAddr::V6(_) => self.ipv6,
+        }
+    }
+}
+
 impl List {
-    async fn ask(&self, labels: &str, dns: &Budget) -> Said<'_> {
+    async fn ask(&self, ip: IpAddr, labels: &str, dns: &Budget) -> Said<'_> {
         let mut said = Said {
             shown: &self.shown,
             listed: false,
@@ -173,16 +179,15 @@ impl List {
             note(&mut said.evidence, "note", health::advice(*wrong).into());
             return said;
         }
-        let declared =
-            |address: &Ipv4Addr| self.entries.iter().any(|(set, _)| set.contains(*address));
+        let entries = || self.entries.iter().filter(|entry| entry.holds(ip));
+        let declared = |a: &Ipv4Addr| entries().any(|entry| entry.answers.contains(*a));
         let (answers, others): (Vec<_>, Vec<_>) = addresses.into_iter().partition(declared);
         if !others.is_empty() {
             let text = format!("not declared in its `answers`: {}", join(&others));
             note(&mut said.evidence, "note", text.into());
         }
-        let matching =
-            self.entries.iter().filter(|(set, _)| answers.iter().any(|a| set.contains(*a)));
-        said.weight = matching.fold(0, |sum: i64, (_, weight)| sum.saturating_add(*weight));
+        let matching = entries().filter(|entry| answers.iter().any(|a| entry.answers.contains(*a)));
+        said.weight = matching.fold(0, |sum: i64, entry| sum.saturating_add(entry.weight));
         said.listed = !answers.is_empty();
         said.answers = answers;
         if said.listed {
@@ -207,9 +212,8 @@ impl List {
             .take(4 * MAX_TEXT)
             .map(|byte| char::from(*byte))
             .collect();
-        let mut text = hide(&text, &self.zone.name, &self.shown);
-        text.truncate(MAX_TEXT);
-        text.trim().into()
+        let text = hide(&text, &self.zone.name, &self.shown);
+        text.chars().take(MAX_TEXT).collect::<String>().trim().into()
     }
 }
 
@@ -233,7 +237,10 @@ fn summary(lists: &[Said<'_>]) -> Findings {
         .set(DNSBL_TEXT, text)
         .set(DNSBL_TEMPERROR, lists.iter().any(|said| said.temperror));
     for said in lists {
-        let answers: Vec<Value> = said.answers.iter().map(|a| IpAddr::from(*a).into()).collect();
+        // Two keyed zones may be shown by one name.
+        let same = lists.iter().filter(|other| other.shown == said.shown);
+        let answers = same.flat_map(|other| &other.answers).map(|a| IpAddr::from(*a).into());
+        let answers: Vec<Value> = answers.collect();
         findings.set_keyed(DNSBL_ZONE, said.shown, Value::List(answers));
     }
     findings.results = listing().filter(|said| said.weight < 0).map(allowed).collect();

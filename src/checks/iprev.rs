@@ -17,11 +17,11 @@ const MAX_NAMES: usize = 10;
 const UNKNOWN: &str = "unknown";
 
 #[derive(Debug, Default)]
-pub struct Iprev {}
+pub struct Iprev;
 
 impl Iprev {
     pub fn new() -> Self {
-        Iprev {}
+        Iprev
     }
 }
 

@@ -8,11 +8,11 @@ use crate::facts::Stage;
 use crate::facts::registry::{FROM_DOMAIN, SENDER_DOMAIN};
 
 #[derive(Debug, Default)]
-pub struct SenderDomain {}
+pub struct SenderDomain;
 
 impl SenderDomain {
     pub fn new() -> Self {
-        SenderDomain {}
+        SenderDomain
     }
 }
 

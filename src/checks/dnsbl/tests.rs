@@ -172,6 +172,28 @@ async fn one_name_with_several_weights_is_asked_once() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn weights_by_family() {
+    let mut six = zone("bl.test", 1, "127.0.0.2");
+    six.ipv4 = false;
+    let mut four = zone("bl.test", 4, "127.0.0.2");
+    four.ipv6 = false;
+    let check = Dnsbl::new(vec![six, four]);
+    for (ip, score) in [("192.0.2.1", "4"), ("2001:db8::1", "1")] {
+        let ran = run_check(&check, "*.bl.test. A 127.0.0.2\n", ip, 10).await;
+        assert_eq!(ran.read(DNSBL_SCORE), score);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_zones_shown_by_one_name() {
+    let mut zones = vec![zone("k1.test", 1, "127.0.0.2"), zone("k2.test", 1, "127.0.0.2")];
+    zones.iter_mut().for_each(|zone| zone.display = Some("Zen.test".into()));
+    let ran = run(zones, "1.2.0.192.k1.test. A 127.0.0.2\n").await;
+    let answers = ran.facts.get_keyed(DNSBL_ZONE, "zen.test").unwrap();
+    assert_eq!(answers.to_string(), "127.0.0.2");
+}
+
+#[tokio::test(start_paused = true)]
 async fn keys_never_appear() {
     let mut keyed = zone("SeCret.zen.test", 4, "127.0.0.2");
     keyed.display = Some("zen.test".into());
