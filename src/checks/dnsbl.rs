@@ -5,8 +5,10 @@
 //! neither may ever refuse mail.
 
 use std::net::{IpAddr, Ipv4Addr};
+use std::time::Duration;
 
 use serde_json::{Value as Json, json};
+use tokio::time::Instant;
 
 use crate::checks::{AuthResult, Check, Context, Findings};
 use crate::dns::join::join_all;
@@ -25,6 +27,10 @@ pub use health::{Health, ZoneHealth, probe};
 
 /// Of a TXT record, in octets.
 const MAX_TEXT: usize = 200;
+/// How long a listing waits for its words.
+const TEXT_TIME: Duration = Duration::from_secs(1);
+/// Answers of one list that are looked at; lists give a handful.
+const MAX_ANSWERS: usize = 32;
 
 /// A list as it is configured. The same name may come several times, with other answers and
 /// weights: it is asked once, and its weights add up.
@@ -173,10 +179,12 @@ impl List {
             }
         };
         addresses.sort_unstable();
+        let wrong = addresses.iter().copied().find(|a| Meaning::of(*a) != Meaning::Code);
+        addresses.truncate(MAX_ANSWERS);
         said.evidence = json!({ "zone": self.shown, "answers": addresses });
-        if let Some(wrong) = addresses.iter().find(|a| Meaning::of(**a) != Meaning::Code) {
+        if let Some(wrong) = wrong {
             said.temperror = true;
-            note(&mut said.evidence, "note", health::advice(*wrong).into());
+            note(&mut said.evidence, "note", health::advice(wrong).into());
             return said;
         }
         let entries = || self.entries.iter().filter(|entry| entry.holds(ip));
@@ -202,6 +210,7 @@ impl List {
 
     /// The list's own words, which are only words: without them the listing stands.
     async fn text(&self, name: &str, dns: &Budget) -> String {
+        let dns = dns.until(Instant::now() + TEXT_TIME);
         let texts = dns.txt(name).await.unwrap_or_default();
         let Some(text) = texts.iter().min() else { return String::new() };
         let printable = |byte: &&u8| matches!(**byte, b' '..=b'~');
