@@ -13,8 +13,12 @@ use crate::message::{BodyHash, Header};
 
 pub use crate::message::AuthResult;
 
-pub mod runner;
+pub mod dnsbl;
+pub mod dnsbl;
 pub mod header;
+pub mod iprev;
+pub mod runner;
+pub mod sender_domain;
 
 /// What a check may look at.
 pub struct Context<'a> {

@@ -3,6 +3,12 @@
 //! hickory-resolver speaks the protocol. Around it stand what a mail server needs besides: one cache
 //! whose hits cost no allocation, a short memory for failures, one deadline a question however many
 //! tries it takes, one question in flight for equal ones, and a limit on all of them.
+//!
+//! hickory answers some names itself: those under `localhost` and the reverse names of 127/8 are the
+//! loopback (RFC 6761 6.3), `invalid` and `onion` do not exist.
+//!
+//! It does not validate: a validating name server says SERVFAIL for what is bogus, and that reads as
+//! [`DnsError::Temporary`].
 
 use std::hash::{Hash, Hasher};
 use std::io;

@@ -3,8 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::super::server;
+use hickory_proto::op::{Message, OpCode};
+use hickory_proto::rr::{Record, rdata::NS};
+
 use super::super::zone::Zone;
+use super::super::{Budget, server};
 use super::*;
 
 async fn resolver(zone: &str, change: impl Fn(&mut Config)) -> HickoryDns {
@@ -161,4 +164,128 @@ async fn no_server_at_all() {
         Config { servers: vec![address], timeout: Duration::from_millis(300), ..Config::default() };
     let dns = HickoryDns::new(&config).unwrap();
     assert_eq!(dns.lookup("a.example", Kind::A).await, Err(DnsError::Temporary));
+}
+
+/// Carries datagrams to `server` and back, and no streams.
+async fn without_tcp(server: SocketAddr) -> SocketAddr {
+    let socket = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let address = socket.local_addr().unwrap();
+    tokio::spawn(async move {
+        let mut buffer = [0; 4096];
+        loop {
+            let (len, peer) = socket.recv_from(&mut buffer).await.unwrap();
+            let onward = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
+            onward.send_to(&buffer[..len], server).await.unwrap();
+            let len = onward.recv(&mut buffer).await.unwrap();
+            socket.send_to(&buffer[..len], peer).await.unwrap();
+        }
+    });
+    address
+}
+
+#[tokio::test]
+async fn a_truncated_answer_is_not_an_empty_one() {
+    let mut zone: String = (0..200).map(|n| format!("big.example. A 192.0.2.{n}\n")).collect();
+    zone.push_str("small.example. A 192.0.2.1\n");
+    let (address, _server) = server::serve(Arc::new(Zone::parse(&zone).unwrap())).await.unwrap();
+    let blocked = without_tcp(address).await;
+    for (server, tcp) in [(address, false), (blocked, true), (blocked, false)] {
+        let dns = resolver("", |config| {
+            config.servers = vec![server];
+            config.tcp = tcp;
+        })
+        .await;
+        assert!(dns.lookup("small.example", Kind::A).await.is_ok());
+        assert_eq!(dns.lookup("small.example", Kind::Mx).await, Err(DnsError::NoData));
+        let answer = dns.lookup("big.example", Kind::A).await;
+        assert_eq!(answer, Err(DnsError::Temporary), "{server} {tcp}");
+    }
+}
+
+/// A name server that sends what `reply` makes of each datagram.
+async fn scripted(reply: impl Fn(Message) -> Vec<u8> + Send + 'static) -> HickoryDns {
+    let socket = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let address = socket.local_addr().unwrap();
+    tokio::spawn(async move {
+        let mut buffer = [0; 4096];
+        loop {
+            let (len, peer) = socket.recv_from(&mut buffer).await.unwrap();
+            let request = Message::from_vec(&buffer[..len]).unwrap();
+            socket.send_to(&reply(request), peer).await.unwrap();
+        }
+    });
+    resolver("", |config| {
+        config.servers = vec![address];
+        config.timeout = Duration::from_millis(400);
+    })
+    .await
+}
+
+fn empty(request: &Message, code: ResponseCode) -> Message {
+    let mut response = Message::response(request.metadata.id, OpCode::Query);
+    response.add_queries(request.queries.iter().cloned());
+    response.metadata.response_code = code;
+    response
+}
+
+#[tokio::test]
+async fn answers_that_no_zone_gives() {
+    let refused = scripted(|request| empty(&request, ResponseCode::Refused).to_vec().unwrap());
+    let garbage = scripted(|_| b"not a message".to_vec());
+    let forged = scripted(|request| {
+        let mut response = empty(&request, ResponseCode::NXDomain);
+        response.metadata.id ^= 1;
+        response.to_vec().unwrap()
+    });
+    let other_question = scripted(|request| {
+        let mut response = empty(&request, ResponseCode::NXDomain);
+        response.queries[0].set_name(WireName::from_ascii("other.example.").unwrap());
+        response.to_vec().unwrap()
+    });
+    let referral = scripted(|request| {
+        let mut response = empty(&request, ResponseCode::NoError);
+        let zone = WireName::from_ascii("example.").unwrap();
+        let server = WireName::from_ascii("ns.example.").unwrap();
+        response.add_authority(Record::from_rdata(zone, 60, RData::NS(NS(server))));
+        response.to_vec().unwrap()
+    });
+    for (what, dns) in [
+        ("refused", refused.await),
+        ("garbage", garbage.await),
+        ("forged", forged.await),
+        ("other question", other_question.await),
+        ("referral", referral.await),
+    ] {
+        assert_eq!(dns.lookup("a.example", Kind::A).await, Err(DnsError::Temporary), "{what}");
+    }
+}
+
+#[tokio::test]
+async fn without_soa_nothing_is_kept_for_long() {
+    for (code, wanted) in
+        [(ResponseCode::NXDomain, DnsError::NoName), (ResponseCode::NoError, DnsError::NoData)]
+    {
+        let dns = scripted(move |request| empty(&request, code).to_vec().unwrap()).await;
+        assert_eq!(dns.lookup("a.example", Kind::A).await, Err(wanted));
+        tokio::time::sleep(MIN_TTL + Duration::from_millis(50)).await;
+        assert_eq!(dns.cached("a.example", Kind::A), None);
+    }
+}
+
+#[tokio::test]
+async fn a_budget_counts_cached_answers_too() {
+    let dns = resolver("a.example. A 192.0.2.1\n", |_| {}).await;
+    let budget = Budget::new(Arc::new(dns), 2, Duration::from_secs(5));
+    assert_eq!(budget.a("a.example").await, Ok(vec!["192.0.2.1".parse().unwrap()]));
+    assert_eq!(budget.a("a.example").await, Ok(vec!["192.0.2.1".parse().unwrap()]));
+    assert_eq!(budget.a("a.example").await, Err(DnsError::Budget));
+}
+
+#[tokio::test]
+async fn a_cache_without_room_only_forgets() {
+    let dns = resolver("a.example. A 192.0.2.1\n", |config| config.cache_size = 0).await;
+    for _ in 0..3 {
+        assert!(dns.lookup("a.example", Kind::A).await.is_ok());
+        assert!(dns.cached("a.example", Kind::A).is_none());
+    }
 }

@@ -14,6 +14,7 @@ use tokio::time::Instant;
 
 pub mod fake;
 pub mod hickory;
+pub mod join;
 pub mod name;
 pub mod server;
 pub mod zone;

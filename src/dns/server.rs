@@ -60,8 +60,12 @@ async fn run(zone: Arc<Zone>, udp: Arc<UdpSocket>, tcp: TcpListener) {
                 tasks.spawn(serve_datagram(zone.clone(), udp.clone(), request, peer));
             }
             accepted = tcp.accept(), if room => {
-                if let Ok((stream, _)) = accepted {
-                    tasks.spawn(serve_stream(zone.clone(), stream));
+                match accepted {
+                    Ok((stream, _)) => {
+                        tasks.spawn(serve_stream(zone.clone(), stream));
+                    }
+                    // Out of descriptors, most likely: it does not help to try at once.
+                    Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
                 }
             }
         }
