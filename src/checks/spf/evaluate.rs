@@ -52,7 +52,9 @@ pub async fn check_host(query: &Query<'_>, dns: &Budget) -> SpfOutcome {
         Err(Stop::Permanent(reason)) => Found::without_match(SpfResult::Permerror, reason),
     };
     let explanation = match found.exp.take() {
-        Some((exp, domain)) if found.result == SpfResult::Fail => check.explain(&exp, &domain).await,
+        Some((exp, domain)) if found.result == SpfResult::Fail => {
+            check.explain(&exp, &domain).await
+        }
         _ => None,
     };
     SpfOutcome {
@@ -161,9 +163,7 @@ impl Check<'_> {
         if ours.next().is_some() {
             return Err(Stop::Permanent(format!("{domain} has more than one SPF record")));
         }
-        Record::parse(text)
-            .map(Ok)
-            .map_err(|error| Stop::Permanent(format!("{domain}: {error}")))
+        Record::parse(text).map(Ok).map_err(|error| Stop::Permanent(format!("{domain}: {error}")))
     }
 
     /// `Some` on a match, with the terms that matched inside an include.

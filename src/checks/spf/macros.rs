@@ -121,7 +121,8 @@ impl MacroString {
 
 /// Returns the string and what follows its last macro.
 fn scan(text: &str, place: Place) -> Result<(MacroString, &str), &'static str> {
-    let allowed = |byte| matches!(byte, 0x21..=0x7e) || (byte == b' ' && place == Place::Explanation);
+    let allowed =
+        |byte| matches!(byte, 0x21..=0x7e) || (byte == b' ' && place == Place::Explanation);
     if !text.bytes().all(allowed) {
         return Err("a character that is not printable US-ASCII");
     }
@@ -331,10 +332,7 @@ mod tests {
             ("%{l1r-}", "strong"),
             ("%{ir}.%{v}._spf.%{d2}", "3.2.0.192.in-addr._spf.example.com"),
             ("%{lr-}.lp._spf.%{d2}", "bad.strong.lp._spf.example.com"),
-            (
-                "%{ir}.%{v}.%{l1r-}.lp._spf.%{d2}",
-                "3.2.0.192.in-addr.strong.lp._spf.example.com",
-            ),
+            ("%{ir}.%{v}.%{l1r-}.lp._spf.%{d2}", "3.2.0.192.in-addr.strong.lp._spf.example.com"),
             ("%{d2}.trusted-domains.example.net", "example.com.trusted-domains.example.net"),
         ] {
             assert_eq!(expand(text, "192.0.2.3"), expected, "{text}");
@@ -358,7 +356,17 @@ mod tests {
         for bad in ["%", "%a", "%{", "%{}", "%{q}", "%{d0}", "%{d00r}", "%{d:}", "%{dr2}", "a b"] {
             assert!(MacroString::parse(bad, Place::Record).is_err(), "{bad}");
         }
-        for good in ["%{d}", "x%%", ".com", "a.b.c2", "a.xn--p1ai", "a.1a", "a.1-1", "a.com.", "%{d99999999999999999999}"] {
+        for good in [
+            "%{d}",
+            "x%%",
+            ".com",
+            "a.b.c2",
+            "a.xn--p1ai",
+            "a.1a",
+            "a.1-1",
+            "a.com.",
+            "%{d99999999999999999999}",
+        ] {
             assert!(MacroString::parse_domain_spec(good).is_ok(), "{good}");
         }
         for bad in ["", "com", "com.", "a.12", "a.-b", "a.b-", "%{d}.", "%{d}com", "a..", "a.b_c"] {
