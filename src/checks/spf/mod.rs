@@ -133,3 +133,97 @@ fn explanation(outcome: &SpfOutcome) -> &str {
     let text = outcome.explanation.as_deref().unwrap_or("");
     text.get(..EXPLANATION_MAX).unwrap_or(text)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::dns::{Answer, Budget, DnsError, Kind, Records, Resolver};
+    use crate::facts::{Facts, Value};
+
+    /// Publishes a policy for example.org with a long explanation.
+    struct Policy;
+
+    impl Resolver for Policy {
+        fn lookup<'a>(&'a self, name: &'a str, kind: Kind) -> BoxFuture<'a, Answer> {
+            let text = match (name, kind) {
+                ("example.org", Kind::Txt) => {
+                    b"v=spf1 ip4:192.0.2.1 -all exp=why.example.org".as_slice()
+                }
+                ("why.example.org", Kind::Txt) => {
+                    b"%{i} may not: see %{l}. %{s} %{s} %{s} %{s} %{s} %{s} %{s} %{s} %{s} %{s} %{s} %{s}"
+                }
+                _ => return Box::pin(async { Err(DnsError::NoName) }),
+            };
+            Box::pin(async move { Ok(Arc::new(Records::Txt(vec![text.into()]))) })
+        }
+    }
+
+    fn found(check: &dyn Check, ip: &str, helo: &str, from: &str) -> Findings {
+        let mut facts = Facts::new();
+        let (local, domain) = from.rsplit_once('@').unwrap_or_default();
+        facts.set(registry::FROM, from);
+        facts.set(registry::FROM_LOCAL, local);
+        facts.set(registry::FROM_DOMAIN, domain);
+        let dns = Budget::new(Arc::new(Policy), 100, Duration::from_secs(5));
+        let cx = Context {
+            facts: &facts,
+            message: None,
+            client_ip: ip.parse().unwrap(),
+            helo,
+            hostname: "gate.example",
+            dns: &dns,
+            now: 0,
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        runtime.block_on(check.run(&cx))
+    }
+
+    fn text(findings: &Findings, field: FieldId) -> String {
+        let value = findings.values.iter().find(|(id, ..)| *id == field).map(|(.., value)| value);
+        value.map(Value::to_string).unwrap_or_default()
+    }
+
+    #[test]
+    fn a_fail_with_its_evidence() {
+        let findings = found(&Spf, "192.0.2.7", "mx.example.net", "jo\u{e9}@example.org");
+        assert_eq!(text(&findings, registry::SPF), "fail");
+        assert_eq!(text(&findings, registry::SPF_DOMAIN), "example.org");
+        let words = text(&findings, registry::SPF_EXPLANATION);
+        assert!(words.starts_with("192.0.2.7 may not: see jo?"), "{words}");
+        assert_eq!(words.len(), EXPLANATION_MAX);
+        assert_eq!(findings.results[0].result, "fail");
+        assert_eq!(findings.results[0].properties, [("smtp.mailfrom", "example.org".to_owned())]);
+        assert_eq!(findings.evidence["matched"][0]["term"], "-all");
+        assert_eq!(findings.evidence["records"][0]["domain"], "example.org");
+        assert_eq!(findings.evidence["lookups"][1]["name"], "why.example.org");
+        assert_eq!(findings.evidence["lookups"][1]["kind"], "TXT");
+    }
+
+    #[test]
+    fn the_null_reverse_path_is_postmaster_at_helo() {
+        let findings = found(&Spf, "192.0.2.7", "Example.ORG", "");
+        assert_eq!(text(&findings, registry::SPF), "fail");
+        assert_eq!(text(&findings, registry::SPF_DOMAIN), "example.org");
+        assert!(text(&findings, registry::SPF_EXPLANATION).contains("see postmaster"));
+        let findings = found(&SpfHelo, "192.0.2.1", "example.org", "x@elsewhere.example");
+        assert_eq!(text(&findings, registry::SPF_HELO), "pass");
+        assert_eq!(findings.results[0].properties, [("smtp.helo", "example.org".to_owned())]);
+    }
+
+    #[test]
+    fn a_name_that_is_no_domain_is_none() {
+        for helo in
+            ["", "localhost", "[192.0.2.1]", "[IPv6:2001:db8::1.2]", "a..b", "\u{fc}.example"]
+        {
+            let findings = found(&SpfHelo, "192.0.2.1", helo, "");
+            assert_eq!(text(&findings, registry::SPF_HELO), "none", "{helo}");
+            assert!(findings.results[0].properties.is_empty());
+            assert_eq!(text(&found(&Spf, "192.0.2.1", helo, ""), registry::SPF_DOMAIN), "");
+        }
+        assert_eq!(text(&found(&Spf, "192.0.2.1", "x", "a@example.com"), registry::SPF), "none");
+        assert_eq!(text(&Spf.failed(), registry::SPF), "temperror");
+    }
+}
