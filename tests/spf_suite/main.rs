@@ -51,12 +51,12 @@ fn zone_of(scenario: &Node) -> Zone {
                     "TXT" if value.text() == "NONE" => {}
                     "SPF" if !implied => {}
                     "TXT" | "SPF" => entries.push(Entry::Txt(text().into_bytes())),
-                    "A" => entries.push(Entry::A(value.text().parse().unwrap())),
-                    "AAAA" => entries.push(Entry::Aaaa(value.text().parse().unwrap())),
+                    "A" => entries.push(Entry::A(value.text().parse().expect(name))),
+                    "AAAA" => entries.push(Entry::Aaaa(value.text().parse().expect(name))),
                     "PTR" => entries.push(Entry::Ptr(value.text().into())),
                     "CNAME" => entries.push(Entry::Cname(value.text().into())),
                     "MX" => entries.push(Entry::Mx(
-                        value.items()[0].text().parse().unwrap(),
+                        value.items()[0].text().parse().expect(name),
                         value.items()[1].text().into(),
                     )),
                     other => panic!("a record of type {other}"),

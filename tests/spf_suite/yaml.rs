@@ -38,7 +38,7 @@ pub(crate) fn documents(text: &str) -> Vec<Node> {
         if line.trim_end() == "---" {
             documents.push(Vec::new());
         } else {
-            documents.last_mut().unwrap().push(line);
+            documents.last_mut().expect("there is one from the start").push(line);
         }
     }
     documents
@@ -178,7 +178,7 @@ fn split(text: &str) -> Vec<String> {
             (c, Some(open)) if c == open => quote = None,
             _ => {}
         }
-        items.last_mut().unwrap().push(c);
+        items.last_mut().expect("there is one from the start").push(c);
     }
     items
 }
@@ -194,7 +194,9 @@ fn unescape(text: &str) -> String {
         match chars.next() {
             Some('x') => {
                 let digits: String = chars.by_ref().take(2).collect();
-                out.push(char::from(u8::from_str_radix(&digits, 16).unwrap()));
+                out.push(char::from(
+                    u8::from_str_radix(&digits, 16).expect("two hexadecimal digits"),
+                ));
             }
             Some('0') => out.push('\0'),
             Some('n') => out.push('\n'),

@@ -117,7 +117,7 @@ impl Check<'_> {
                 };
                 for directive in record.directives {
                     if let Some(inner) = self.matches(&directive.mechanism, &domain).await? {
-                        let term = directive.text.into();
+                        let term = shown(directive.text.as_bytes());
                         let mut matched = vec![Matched { domain: domain.clone(), term }];
                         matched.extend(inner);
                         return Ok(Found {
