@@ -75,6 +75,12 @@ impl Facts {
         self.entries.retain(|e| e.field != field);
     }
 
+    pub fn forget_keyed(&mut self, field: FieldId, key: &str) {
+        if let Ok(at) = self.find(field, Some(key)) {
+            self.entries.remove(at);
+        }
+    }
+
     /// Everything known, in the registry's order.
     pub fn iter(&self) -> impl Iterator<Item = (FieldId, Option<&str>, &Value)> {
         self.entries.iter().map(|e| (e.field, e.key.as_deref(), &e.value))
