@@ -5,9 +5,6 @@
 //! makes a reply: what a finding means is a rule's business. A check that fails or runs out of time
 //! finds `temperror` (or the field's equivalent), and that too is a rule's business.
 
-pub mod rate;
-pub mod spf;
-
 use std::net::IpAddr;
 
 use crate::dns::{BoxFuture, Budget};
@@ -20,8 +17,10 @@ pub mod dnsbl;
 pub mod dnsbl;
 pub mod header;
 pub mod iprev;
+pub mod rate;
 pub mod runner;
 pub mod sender_domain;
+pub mod spf;
 
 /// What a check may look at.
 pub struct Context<'a> {
