@@ -5,7 +5,7 @@
 
 use serde_json::json;
 
-use crate::checks::{AuthResult, Check, Context, Findings};
+use crate::checks::{AuthResult, Check, Context, Findings, arc};
 use crate::dns::BoxFuture;
 use crate::facts::{Stage, registry};
 use crate::message::{HashSpec, Header, HeaderField};
@@ -58,6 +58,11 @@ pub fn body_hashes(header: &Header) -> Vec<HashSpec> {
         {
             specs.push(signature.signed.body);
         }
+    }
+    if let Some(spec) = arc::body_hash(header)
+        && !specs.contains(&spec)
+    {
+        specs.push(spec);
     }
     specs
 }
