@@ -51,7 +51,7 @@ pub struct FieldIndex<'a> {
 impl<'a> FieldIndex<'a> {
     pub fn new(header: &'a Header) -> FieldIndex<'a> {
         let mut by_name: HashMap<Vec<u8>, Vec<HeaderField<'a>>> = HashMap::new();
-        for field in header.fields() {
+        for field in header.fields().filter(|field| !field.name.is_empty()) {
             by_name.entry(field.name.to_ascii_lowercase()).or_default().push(field);
         }
         FieldIndex { by_name }

@@ -48,7 +48,10 @@ impl Signature {
             return Err("v= is not 1");
         }
         required(&tags, "h", "h= missing")?;
-        let signed = Signed::from_tags(&tags)?;
+        let signed = Signed::from_tags(&tags, false)?;
+        if signed.names.iter().any(String::is_empty) {
+            return Err("h= is not a list of names");
+        }
         if !signed.names.iter().any(|name| name == "from") {
             return Err("From is not in h=");
         }
@@ -74,13 +77,15 @@ impl Signature {
 }
 
 impl Signed {
-    /// The tags a, b, bh, c, d, h, l, s, t and x. An empty `h=` is let through here: it is against
-    /// the grammar of RFC 6376, but the ARC validation suite wants it.
-    pub fn from_tags(tags: &TagList<'_>) -> Result<Signed, Reason> {
+    /// The tags a, b, bh, c, d, h, l, s, t and x.
+    ///
+    /// `relaxed` is what an absent `c=` means. Empty names in `h=`, which the grammar does not know,
+    /// are let through here: they stand for no field, and the ARC validation suite has them.
+    pub fn from_tags(tags: &TagList<'_>, relaxed: bool) -> Result<Signed, Reason> {
         let algorithm = algorithm(tags)?;
         let body_hash = base64(required(tags, "bh", "bh= missing")?).ok_or("bh= is not base64")?;
-        let (relaxed_header, relaxed) = match tags.get("c") {
-            None => (false, false),
+        let (relaxed_header, relaxed_body) = match tags.get("c") {
+            None => (relaxed, relaxed),
             Some(text) => canonicalization(text).ok_or("c= unknown")?,
         };
         let limit = number(tags, "l", "l= is not a number")?;
@@ -96,7 +101,7 @@ impl Signed {
             signature: signature(tags)?,
             body_hash,
             relaxed_header,
-            body: HashSpec { relaxed, limit },
+            body: HashSpec { relaxed: relaxed_body, limit },
             domain: domain(tags)?,
             selector: selector(tags)?,
             names: names(tags.get("h").ok_or("h= missing")?)?,
@@ -176,15 +181,12 @@ fn canonicalization(text: &str) -> Option<(bool, bool)> {
 }
 
 fn names(value: &str) -> Result<Vec<String>, Reason> {
-    if value.is_empty() {
-        return Ok(Vec::new());
-    }
     let names: Vec<String> = colon_list(value).map(str::to_ascii_lowercase).collect();
     if names.len() > MAX_NAMES {
         return Err("too many names in h=");
     }
     // RFC 5322 3.6.8: a field name is printable and has no white space.
-    let proper = |name: &String| !name.is_empty() && name.bytes().all(|b| b.is_ascii_graphic());
+    let proper = |name: &String| name.bytes().all(|b| b.is_ascii_graphic());
     if names.iter().all(proper) { Ok(names) } else { Err("h= is not a list of names") }
 }
 
