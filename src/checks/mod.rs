@@ -5,6 +5,9 @@
 //! makes a reply: what a finding means is a rule's business. A check that fails or runs out of time
 //! finds `temperror` (or the field's equivalent), and that too is a rule's business.
 
+pub mod arc;
+pub mod dkim;
+
 use std::net::IpAddr;
 
 use crate::dns::{BoxFuture, Budget};
