@@ -5,9 +5,6 @@
 //! makes a reply: what a finding means is a rule's business. A check that fails or runs out of time
 //! finds `temperror` (or the field's equivalent), and that too is a rule's business.
 
-pub mod arc;
-pub mod dkim;
-
 use std::net::IpAddr;
 
 use crate::dns::{BoxFuture, Budget};
@@ -16,6 +13,8 @@ use crate::message::{BodyHash, Header};
 
 pub use crate::message::AuthResult;
 
+pub mod arc;
+pub mod dkim;
 pub mod dnsbl;
 pub mod dnsbl;
 pub mod header;
