@@ -13,7 +13,16 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+mod listeners;
+pub mod load;
 pub mod network;
+pub mod options;
+pub mod parse;
+mod reader;
+pub mod reference;
+pub mod render;
+mod units;
+mod value;
 
 pub use network::{AnswerPattern, Network, contains};
 
@@ -28,6 +37,8 @@ pub struct Config {
     pub backends: Vec<Arc<Backend>>,
     pub mode: Mode,
     pub profile: Profile,
+    /// Patterns of the administrator's rule files, as written; [`load`] has read the files.
+    pub rules: Vec<String>,
     /// Clients that are never judged by the anonymous checks and never banned. No right to relay
     /// follows from it.
     pub trusted: Vec<Network>,

@@ -72,6 +72,9 @@ impl FromStr for Network {
         let address: IpAddr = address.parse().map_err(|_| {
             "write an address, or an address with a prefix: \"192.0.2.0/24\"".to_owned()
         })?;
+        if address.to_canonical() != address {
+            return Err(format!("write it as an IPv4 network: \"{}\"", address.to_canonical()));
+        }
         let whole = if address.is_ipv4() { 32 } else { 128 };
         let prefix = match prefix {
             None => whole,
@@ -202,6 +205,7 @@ mod tests {
             "2001:db8::/129",
             "192.0.2/24",
             "localhost",
+            "::ffff:192.0.2.0/120",
             "1.2.3.4/",
         ] {
             assert!(bad.parse::<Network>().is_err(), "{bad}");
