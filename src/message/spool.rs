@@ -194,7 +194,6 @@ pub(super) struct Spool {
 #[derive(Debug)]
 struct SpoolFile {
     file: File,
-    written: u64,
     /// Gathers small writes. A piece that was in use when the file was made, so that it costs no
     /// memory when there is none left; it may be without capacity.
     buffer: Vec<u8>,
@@ -264,7 +263,7 @@ impl Spool {
         }
         let file = self.share.space.nameless_file()?;
         let mut pieces = std::mem::take(&mut self.pieces);
-        let mut file = SpoolFile { file, written: 0, buffer: Vec::new() };
+        let mut file = SpoolFile { file, buffer: Vec::new() };
         for piece in &pieces {
             file.write(piece, &mut self.share)?;
         }
@@ -301,7 +300,6 @@ impl SpoolFile {
     fn write_through(&mut self, bytes: &[u8], share: &mut Share) -> Result<(), SpoolError> {
         share.take_disk(bytes.len() as u64)?;
         self.file.write_all(bytes)?;
-        self.written += bytes.len() as u64;
         Ok(())
     }
 }
