@@ -1,3 +1,31 @@
 //! The rule language: conditions over facts, compiled once, evaluated in file order.
+//!
+//! [`compile`] turns rule files into a [`RuleSet`] or into every mistake of every file at once.
+//! [`RuleSet::needs`] names the checks whose findings can still matter, [`RuleSet::evaluate`] gives
+//! the outcome of what is known. Nothing here does I/O, reads a clock or knows a field by itself:
+//! fields come from [`crate::facts::registry`].
 
+mod check;
+pub mod checkset;
+pub mod codes;
 pub mod diagnostic;
+mod evaluate;
+mod expr;
+mod file;
+mod lexer;
+mod lint;
+mod list;
+mod parser;
+mod reply;
+mod rule;
+mod ruleset;
+mod selftest;
+mod shipped;
+mod toml_walk;
+
+pub use checkset::CheckSet;
+pub use evaluate::{Effect, Evaluation, Match, Outcome};
+pub use rule::{Action, Mode, RateDecl, RatePer, RateWhat, Rule};
+pub use ruleset::{Delay, Options, RuleFile, RuleSet, compile};
+pub use selftest::{TestOutcome, run_tests};
+pub use shipped::{PROFILES, shipped};

@@ -1,0 +1,216 @@
+//! Rules and rates as compiled.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::checkset::CheckSet;
+use super::expr::{Expr, Leaf};
+use super::reply::{ReplyTemplate, Template};
+use crate::facts::{FieldId, Stage};
+
+/// Whether a refusal is given, only recorded, or not even looked for.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum Mode {
+    Off,
+    Monitor,
+    Enforce,
+}
+
+impl Mode {
+    pub const NAMES: [&'static str; 3] = ["off", "monitor", "enforce"];
+
+    pub fn from_name(name: &str) -> Option<Mode> {
+        match name {
+            "off" => Some(Mode::Off),
+            "monitor" => Some(Mode::Monitor),
+            "enforce" => Some(Mode::Enforce),
+            _ => None,
+        }
+    }
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Mode::Off => "off",
+            Mode::Monitor => "monitor",
+            Mode::Enforce => "enforce",
+        }
+    }
+}
+
+/// What a rule does when its condition holds.
+#[derive(Debug, Clone)]
+pub enum Action {
+    /// Ends the rules.
+    Accept,
+    /// Refuses for good, with 5yz.
+    Reject(ReplyTemplate),
+    /// Refuses for now, with 4yz.
+    Defer(ReplyTemplate),
+    /// Adds a header field to the message.
+    Tag { name: Box<str>, value: Template },
+    /// Hides the findings of checks from later rules.
+    Skip(CheckSet),
+}
+
+impl Action {
+    pub(super) const NAMES: [&'static str; 5] = ["accept", "reject", "defer", "tag", "skip"];
+
+    pub fn name(&self) -> &'static str {
+        match self {
+            Action::Accept => "accept",
+            Action::Reject(_) => "reject",
+            Action::Defer(_) => "defer",
+            Action::Tag { .. } => "tag",
+            Action::Skip(_) => "skip",
+        }
+    }
+
+    pub fn reply(&self) -> Option<&ReplyTemplate> {
+        match self {
+            Action::Reject(reply) | Action::Defer(reply) => Some(reply),
+            _ => None,
+        }
+    }
+
+    pub(super) fn refuses(&self) -> bool {
+        self.reply().is_some()
+    }
+}
+
+#[derive(Debug, Clone)]
+pub struct Rule {
+    pub id: Arc<str>,
+    /// One sentence for people; empty when not given.
+    pub why: Arc<str>,
+    /// What is known about its use, where it is written down, and which wanted mail it could hit:
+    /// for people, empty when not given.
+    pub evidence: Arc<str>,
+    pub source: Arc<str>,
+    pub risk: Arc<str>,
+    /// The condition as written.
+    pub when: Arc<str>,
+    pub(super) condition: Arc<Expr>,
+    pub action: Action,
+    pub mode: Mode,
+    /// The first stage at which all fields of the condition can be known.
+    pub known_at: Stage,
+    /// When a refusal is given, or the tag set.
+    pub at: Stage,
+    /// One of the built-in rules.
+    pub shipped: bool,
+    /// The file and its line, from 1.
+    pub file: Arc<std::path::Path>,
+    pub line: usize,
+}
+
+impl Rule {
+    pub(super) fn leaves<'r>(&'r self, mut each: impl FnMut(&'r Leaf)) {
+        self.condition.leaves(&mut each);
+    }
+
+    /// The fields shown in the reply or the tag.
+    pub(super) fn shown(&self) -> &[FieldId] {
+        match &self.action {
+            Action::Reject(reply) | Action::Defer(reply) => reply.text.fields(),
+            Action::Tag { value, .. } => value.fields(),
+            Action::Accept | Action::Skip(_) => &[],
+        }
+    }
+}
+
+/// What a rate counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum RateWhat {
+    Connections,
+    /// Transactions: MAIL commands.
+    Messages,
+    Recipients,
+    /// Recipients that the backend refused for good.
+    UnknownRecipients,
+    AuthFailures,
+}
+
+impl RateWhat {
+    pub(super) const ALL: [(&'static str, RateWhat); 5] = [
+        ("connections", RateWhat::Connections),
+        ("messages", RateWhat::Messages),
+        ("recipients", RateWhat::Recipients),
+        ("unknown_recipients", RateWhat::UnknownRecipients),
+        ("auth_failures", RateWhat::AuthFailures),
+    ];
+
+    pub fn name(self) -> &'static str {
+        Self::ALL.iter().find(|(_, what)| *what == self).map_or("", |(name, _)| name)
+    }
+
+    /// Failures are counted when they happen and can be asked about at once; the others count the
+    /// event that is being judged.
+    fn stage(self) -> Stage {
+        match self {
+            RateWhat::Connections | RateWhat::UnknownRecipients | RateWhat::AuthFailures => {
+                Stage::Connect
+            }
+            RateWhat::Messages => Stage::Mail,
+            RateWhat::Recipients => Stage::Rcpt,
+        }
+    }
+}
+
+/// For what each count is kept apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum RatePer {
+    /// The address; an IPv6 client is its /64.
+    ClientIp,
+    /// The IPv4 /24 or IPv6 /48.
+    ClientNetwork,
+    From,
+    FromDomain,
+    Rcpt,
+    AuthUser,
+}
+
+impl RatePer {
+    pub(super) const ALL: [(&'static str, RatePer); 6] = [
+        ("client.ip", RatePer::ClientIp),
+        ("client.network", RatePer::ClientNetwork),
+        ("from", RatePer::From),
+        ("from.domain", RatePer::FromDomain),
+        ("rcpt", RatePer::Rcpt),
+        ("auth.user", RatePer::AuthUser),
+    ];
+
+    pub fn name(self) -> &'static str {
+        Self::ALL.iter().find(|(_, per)| *per == self).map_or("", |(name, _)| name)
+    }
+
+    fn stage(self) -> Stage {
+        match self {
+            RatePer::ClientIp | RatePer::ClientNetwork => Stage::Connect,
+            RatePer::From | RatePer::FromDomain | RatePer::AuthUser => Stage::Mail,
+            RatePer::Rcpt => Stage::Rcpt,
+        }
+    }
+}
+
+/// A `[[rate]]`: more than `limit` of `what` for one `per` in `within` is too many.
+#[derive(Debug, Clone)]
+pub struct RateDecl {
+    /// Lower case.
+    pub name: Arc<str>,
+    pub what: RateWhat,
+    pub per: RatePer,
+    /// 1 to 1,000,000.
+    pub limit: u32,
+    /// 1 s to 7 d.
+    pub within: Duration,
+}
+
+impl RateDecl {
+    /// When `rate.NAME` is known: as soon as what it counts has happened.
+    pub fn stage(&self) -> Stage {
+        self.what.stage().max(self.per.stage())
+    }
+}
