@@ -302,7 +302,7 @@ impl Rates {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::state::MemoryCounters;
+    use crate::state::{MemoryCounters, Pending};
 
     fn rate(name: &str, what: What, per: &[Per], limit: u32) -> Rate {
         Rate { name: name.into(), what, per: per.into(), limit, within: Duration::from_secs(3600) }
@@ -421,6 +421,35 @@ mod tests {
         rates.count(What::Recipients, &mut facts, Instant::now()).await;
         assert_eq!(facts.keyed(registry::RATE).count(), 1);
         assert_eq!(rates.iter().count(), 1);
+    }
+
+    /// Counters on another machine, whose answers take their time.
+    struct Far(bool);
+
+    impl Counters for Far {
+        fn take<'a>(&'a self, batch: &'a mut [Take], _: Mode, _: Instant) -> Pending<'a> {
+            Pending::Wait(Box::pin(async move {
+                tokio::task::yield_now().await;
+                for take in batch.iter_mut().filter(|_| self.0) {
+                    take.over = true;
+                }
+            }))
+        }
+    }
+
+    #[tokio::test]
+    async fn counters_may_be_far_away_and_out_of_reach() {
+        for reached in [true, false] {
+            let list = vec![rate("r", What::Connections, &[Per::ClientIp], 1)];
+            let rates = Rates::new(list, Arc::new(KeyHasher::random()), Arc::new(Far(reached)));
+            // Sessions move between threads.
+            let session = tokio::spawn(async move {
+                let mut facts = client("192.0.2.1");
+                rates.count(What::Connections, &mut facts, Instant::now()).await;
+                over(&facts, "r")
+            });
+            assert_eq!(session.await.unwrap(), Some(reached));
+        }
     }
 
     #[test]
