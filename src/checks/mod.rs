@@ -16,7 +16,6 @@ pub use crate::message::AuthResult;
 pub mod arc;
 pub mod dkim;
 pub mod dnsbl;
-pub mod dnsbl;
 pub mod header;
 pub mod iprev;
 pub mod rate;

@@ -125,8 +125,7 @@ mod tests {
         let start = Instant::now();
         let ran = run(&checks, &cx, start + Duration::from_secs(8)).await;
         assert_eq!(start.elapsed(), Duration::from_secs(8));
-        let fates: Vec<_> =
-            ran.iter().map(|ran| (ran.failed, ran.findings.values.len())).collect();
+        let fates: Vec<_> = ran.iter().map(|ran| (ran.failed, ran.findings.values.len())).collect();
         assert_eq!(fates, [(Some("internal error"), 1), (None, 1), (Some("out of time"), 1)]);
     }
 }

@@ -1,7 +1,8 @@
 //! The header fields that are added to a message that goes on, and those that are taken out.
 
-use crate::facts::{Facts, registry};
-use crate::message::{AuthResult, Edits, Message, auth_results, received};
+use crate::facts::{Facts, Value, registry};
+use crate::message::received::{Protocol, Received, Tls};
+use crate::message::{AuthResult, Edits, Message, auth_results};
 use crate::session::Session;
 
 use super::clock;
@@ -42,4 +43,38 @@ pub(super) fn make(
         edits.prepend.extend_from_slice(format!("{name}: {value}\r\n").as_bytes());
     }
     edits
+}
+
+/// Our Received field (RFC 5321 4.4), with the TLS facts that end at us.
+fn received_line(
+    snapshot: &Snapshot,
+    session: &Session,
+    facts: &Facts,
+    tls: Option<&TlsFacts>,
+) -> Vec<u8> {
+    let Some(Value::Ip(client_ip)) = facts.get(registry::CLIENT_IP) else { return Vec::new() };
+    let name = facts.text(registry::CLIENT_NAME);
+    let id = session.id().to_string();
+    let mail = session.mail();
+    let recipient = match mail.map(|mail| mail.accepted.as_slice()) {
+        Some([only]) => Some(only.path.to_string()),
+        _ => None,
+    };
+    Received {
+        helo: session.helo().unwrap_or(""),
+        client_name: Some(name).filter(|name| !name.is_empty() && *name != "unknown"),
+        client_ip: *client_ip,
+        by: &snapshot.hostname,
+        protocol: Protocol {
+            extended: session.esmtp(),
+            tls: session.tls(),
+            auth: session.auth().is_some(),
+            utf8: mail.is_some_and(|mail| mail.mail.params.smtputf8),
+        },
+        tls: tls.map(|tls| Tls { version: tls.version, cipher: tls.cipher }),
+        id: &id,
+        recipient: recipient.as_deref(),
+        time: clock::unix_seconds(),
+    }
+    .print()
 }

@@ -7,7 +7,7 @@ use crate::facts::{Facts, Stage, registry};
 use crate::history::record::{Client, VERSION};
 use crate::history::{By, CheckRun, Decision, Kind, NotRun, Record, RuleMatch};
 use crate::observe::Reporter;
-use crate::policy::evaluate::{Effect, Evaluation, Outcome};
+use crate::policy::{Effect, Evaluation, Outcome};
 use crate::session::{DecisionId, Session, Transaction};
 use crate::smtp::reply::{Class, Reply};
 use crate::verdict::{Reason, Verdict};
@@ -22,6 +22,8 @@ pub(super) struct Journal {
     /// Of the mail that the session is at.
     id: DecisionId,
     record: Option<Box<Record>>,
+    /// What strangers are not told of the next refusal.
+    pub(super) cause: Option<String>,
 }
 
 impl Journal {
@@ -31,7 +33,7 @@ impl Journal {
         client: SocketAddr,
         id: DecisionId,
     ) -> Journal {
-        Journal { snapshot, reporter, client, id, record: None }
+        Journal { snapshot, reporter, client, id, record: None, cause: None }
     }
 
     /// What the rules said at a stage.
@@ -119,11 +121,13 @@ impl Journal {
         cause: Option<String>,
     ) {
         let reporter = self.reporter.clone();
+        let kept_cause = self.cause.take();
         let current = session.id() == id;
         let record = self.record(session, id);
         let mail = session.mail().filter(|_| current);
         let recipients = mail.map(recipients_of).unwrap_or_default();
         let stage = stage.to_owned();
+        let cause = cause.or(kept_cause);
         let decision = Decision { kind, by, stage, reply, recipients, cause };
         reporter.decided(record, &decision);
         record.decisions.push(decision);
@@ -138,6 +142,12 @@ impl Journal {
         self.id = id;
         self.hand_on();
         true
+    }
+
+    /// `mail.example.org[192.0.2.1]`, or unknown as long as the name is.
+    pub(super) fn client_name(&self) -> String {
+        let name = self.record.as_ref().map_or("unknown", |record| &record.client.name);
+        format!("{name}[{}]", self.client.ip())
     }
 
     fn hand_on(&mut self) {
@@ -181,7 +191,8 @@ impl Journal {
             record.proto = if session.esmtp() { "ESMTP".into() } else { "SMTP".into() };
         }
         if let Some(mail) = session.mail() {
-            record.from = Some(mail.mail.path.mailbox().map(ToString::to_string).unwrap_or_default());
+            record.from =
+                Some(mail.mail.path.mailbox().map(ToString::to_string).unwrap_or_default());
         }
         record.user = session.auth().map(|auth| auth.user.to_string());
         record

@@ -3,7 +3,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant as StdInstant};
+use std::time::Duration;
 
 use tokio::time::Instant;
 
@@ -15,7 +15,7 @@ use crate::facts::{Facts, Stage};
 use crate::history::CheckRun;
 use crate::message::{Edits, Message};
 use crate::observe::Reporter;
-use crate::policy::checkset::CheckSet;
+use crate::policy::CheckSet;
 use crate::relay::Identity;
 use crate::session::{DecisionId, Session};
 use crate::smtp::reply::Reply;
@@ -82,7 +82,7 @@ impl Judge {
         session: &Session,
         message: Option<&Message>,
     ) -> Verdict {
-        self.gather(stage, session, message);
+        self.gather(stage, session, message).await;
         self.find(stage, session, message).await;
         let facts = self.facts.get_or_insert_with(Facts::new);
         let evaluation = self.snapshot.rules.evaluate(stage, facts);
@@ -94,17 +94,29 @@ impl Judge {
         if let (Some(message), Verdict::Pass { .. }) = (message, &verdict) {
             let results = self.found.results.iter().map(|(_, result)| result.clone()).collect();
             let tls = self.tls.as_ref();
-            self.edits =
-                super::edits::make(&self.snapshot, session, facts, message, results, tls, evaluation.tags);
+            self.edits = super::edits::make(
+                &self.snapshot,
+                session,
+                facts,
+                message,
+                results,
+                tls,
+                evaluation.tags,
+            );
         }
         verdict
     }
 
     /// A refusal for a reason of ours that was found while judging.
-    pub(super) fn refuse(&mut self, session: &Session, reason: Reason, cause: Option<String>) -> Verdict {
+    pub(super) fn refuse(
+        &mut self,
+        session: &Session,
+        reason: Reason,
+        cause: Option<String>,
+    ) -> Verdict {
         let mut reply = reason.reply(&self.snapshot.hostname, "");
         finish(&mut reply, session.id(), self.snapshot.help.as_deref());
-        self.journal.refused(Some(session), session.id(), session.stage_name(), reason, &reply, cause);
+        self.journal.refused(session, session.id(), session.stage_name(), reason, &reply, cause);
         verdict::refuse(reply)
     }
 
@@ -119,9 +131,9 @@ impl Judge {
     }
 
     /// Counts an event that the session does not ask about.
-    pub(super) fn count(&mut self, what: What) {
+    pub(super) async fn count(&mut self, what: What) {
         if let Some(facts) = &mut self.facts {
-            self.snapshot.rates.count(what, facts, StdInstant::now());
+            self.snapshot.rates.count(what, facts, Instant::now()).await;
         }
     }
 
@@ -138,6 +150,7 @@ impl Judge {
     fn forget_from(&mut self, stage: Stage) {
         if let Some(facts) = &mut self.facts {
             facts.forget_from(stage);
+            self.snapshot.rates.forget_mail(facts);
         }
         self.found.runs.retain(|(of, _)| *of < stage);
         self.found.results.retain(|(of, _)| *of < stage);
@@ -148,19 +161,22 @@ impl Judge {
     }
 
     /// Takes over what the session knows.
-    fn gather(&mut self, stage: Stage, session: &Session, message: Option<&Message>) {
-        let now = StdInstant::now();
+    async fn gather(&mut self, stage: Stage, session: &Session, message: Option<&Message>) {
+        let now = Instant::now();
         let snapshot = self.snapshot.clone();
         if self.facts.is_none() {
             let facts = self.facts.insert(Facts::new());
             let trusted = (snapshot.trusted)(self.client.ip());
             known::connection(facts, session, self.client, self.local, trusted);
             facts.set(registry::CLIENT_EARLY_TALKER, self.early_talker);
-            snapshot.rates.count(What::Connections, facts, now);
+            snapshot.rates.count(What::Connections, facts, now).await;
+            snapshot.rates.peek(facts, now).await;
         }
         let helo = session.helo().unwrap_or("");
-        let renamed =
-            self.facts.as_ref().is_some_and(|facts| !facts.text(registry::HELO).eq_ignore_ascii_case(helo));
+        let renamed = self
+            .facts
+            .as_ref()
+            .is_some_and(|facts| !facts.text(registry::HELO).eq_ignore_ascii_case(helo));
         if stage >= Stage::Helo && renamed {
             self.forget_from(Stage::Helo);
         }
@@ -170,11 +186,13 @@ impl Judge {
         }
         if stage >= Stage::Mail && facts.get(registry::FROM).is_none() {
             known::mail(facts, session, self.tls.as_ref());
-            snapshot.rates.count(What::Messages, facts, now);
+            snapshot.rates.count(What::Messages, facts, now).await;
+            snapshot.rates.peek(facts, now).await;
         }
         if stage == Stage::Rcpt {
             known::recipient(facts, session);
-            snapshot.rates.count(What::Recipients, facts, now);
+            snapshot.rates.count(What::Recipients, facts, now).await;
+            snapshot.rates.peek(facts, now).await;
         }
         if let Some(message) = message {
             known::first_recipient(facts, session);
@@ -217,7 +235,11 @@ impl Judge {
             for ran in runner::run(&checks, &cx, deadline).await {
                 let known = names.iter().position(|name| *name == ran.check);
                 let of = known.and_then(|n| stages.get(n)).copied().unwrap_or(stage);
+                let name = ran.check;
                 self.take(of, ran);
+                if let Some(facts) = &mut self.facts {
+                    snapshot.rules.settle(name, stage, facts);
+                }
             }
         }
     }
@@ -283,9 +305,7 @@ fn ready(
         }
     }
     let waits = |check: &dyn Check| {
-        check.after().iter().any(|name| {
-            checks().any(|other| other.name() == *name && open(other))
-        })
+        check.after().iter().any(|name| checks().any(|other| other.name() == *name && open(other)))
     };
     checks()
         .filter(|check| open(*check) && wanted.contains(check.name()) && !waits(*check))

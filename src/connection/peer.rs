@@ -15,9 +15,15 @@ const HEADER_MAX: usize = 2048;
 
 #[derive(Debug)]
 pub(super) enum Header {
-    Client { client: SocketAddr, local: SocketAddr, rest: Vec<u8> },
+    Client {
+        client: SocketAddr,
+        local: SocketAddr,
+        rest: Vec<u8>,
+    },
     /// A health check of the proxy itself.
-    Local { rest: Vec<u8> },
+    Local {
+        rest: Vec<u8>,
+    },
 }
 
 /// Reads the header that a declared peer must send first.

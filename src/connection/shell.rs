@@ -4,7 +4,7 @@
 use std::future::{Future, poll_fn};
 use std::io;
 use std::net::SocketAddr;
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
@@ -19,7 +19,6 @@ use crate::checks::rate::What;
 use crate::facts::Stage;
 use crate::message::{Limits, Message, ReceiveError, Receiver};
 use crate::observe::{Level, Reporter};
-use crate::relay::Failure;
 use crate::session::{Action, Answer, Event, Session, Wants};
 use crate::smtp::auth::Secret;
 use crate::smtp::reply::{Class, Reply};
@@ -90,8 +89,7 @@ where
     let now = Instant::now().into_std();
     let backend = door.backend.learned();
     let session = Session::new(door.settings.clone(), backend, tls.is_some(), seed, now);
-    let mut judge =
-        Judge::new(snapshot.clone(), reporter.clone(), client, local, session.id());
+    let mut judge = Judge::new(snapshot.clone(), reporter.clone(), client, local, session.id());
     judge.tls = tls;
     let upstream = Upstream::new(door.backend.clone());
     reporter.connected(&Peer(client).to_string());
@@ -112,7 +110,7 @@ where
     shell.run(stop).await;
     shell.upstream.quit();
     let counts = shell.session.counts().to_string();
-    shell.reporter.disconnected(&shell.judge.journal.client_name(client), &counts);
+    shell.reporter.disconnected(&shell.judge.journal.client_name(), &counts);
 }
 
 impl<S> Shell<S>
@@ -214,9 +212,8 @@ where
         let delay = self.door.greet_delay;
         if !delay.is_zero() && self.parked.is_empty() {
             let Shell { io, parked, .. } = self;
-            let speak = poll_fn(|cx| {
-                io.poll_take(cx, &mut |octets| parked.extend_from_slice(octets))
-            });
+            let speak =
+                poll_fn(|cx| io.poll_take(cx, &mut |octets| parked.extend_from_slice(octets)));
             let _ = timeout(delay, speak).await;
         }
         self.judge.early_talker = !self.parked.is_empty();
@@ -243,7 +240,7 @@ where
             let text = format!(
                 "accepted-orphan: {} did not hear that its message was accepted and may send it \
                  again",
-                self.judge.journal.client_name(self.client)
+                self.judge.journal.client_name()
             );
             self.reporter.event(Level::Warning, &text);
         }
@@ -264,7 +261,7 @@ where
             Action::StartTls => Box::pin(self.start_tls()).await,
             Action::Refused { id, stage, reason, reply } => {
                 if let Reason::AuthBad = reason {
-                    self.judge.count(What::AuthFailures);
+                    self.judge.count(What::AuthFailures).await;
                 }
                 self.judge.journal.refused(&self.session, id, stage, reason, &reply, None);
             }
@@ -326,7 +323,7 @@ where
             && !reply.is_success()
         {
             if reply.class() == Class::Permanent {
-                self.judge.count(What::UnknownRecipients);
+                self.judge.count(What::UnknownRecipients).await;
             }
             self.judge.journal.answered(&self.session, reply);
         }
@@ -376,7 +373,7 @@ where
         let answer = match outcome {
             Ok(reply) => Answer::Reply(reply),
             Err(trouble) => {
-                self.judge.journal.cause = Some(trouble.cause());
+                self.judge.journal.cause = Some(trouble.cause.clone());
                 match trouble.shutdown {
                     Some(reply) => Answer::Reply(reply),
                     None => Answer::Failed(trouble.reason),
@@ -387,10 +384,8 @@ where
     }
 
     fn begin_message(&mut self) {
-        let limits = Limits {
-            size: self.session.settings().limits.message_size,
-            header: HEADER_MAX,
-        };
+        let limits =
+            Limits { size: self.session.settings().limits.message_size, header: HEADER_MAX };
         let space = self.snapshot.spool.clone();
         self.receiver = Some(Box::new(Receiver::new(space, limits, dkim::body_hashes)));
     }

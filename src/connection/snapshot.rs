@@ -9,7 +9,7 @@ use crate::checks::Check;
 use crate::checks::rate::Rates;
 use crate::dns::Resolver;
 use crate::message::SpoolSpace;
-use crate::policy::ruleset::RuleSet;
+use crate::policy::RuleSet;
 use crate::relay::Backend;
 use crate::session::Settings;
 

@@ -40,7 +40,6 @@ enum Mail {
 pub(super) struct Trouble {
     pub reason: Reason,
     pub cause: String,
-    pub after_dot: bool,
     /// The backend's 421 in its own words.
     pub shutdown: Option<Reply>,
 }
@@ -137,6 +136,12 @@ impl Upstream {
         }
     }
 
+    /// Nothing is known of what the backend does with what it was sent.
+    pub(super) fn give_up(&mut self) {
+        self.connection = None;
+        self.mail = Mail::Unknown;
+    }
+
     /// The session is over: QUIT where a connection is at rest. Nobody waits for it.
     pub(super) fn quit(&mut self) {
         if let Some(connection) = self.connection.take()
@@ -224,11 +229,22 @@ impl Upstream {
     }
 }
 
+impl Trouble {
+    pub(super) fn internal(cause: &str) -> Trouble {
+        Trouble { reason: Reason::Internal, cause: cause.into(), shutdown: None }
+    }
+
+    /// The client can't be made to wait any longer for an answer to its message.
+    pub(super) fn too_late() -> Trouble {
+        let cause = "no answer to the message in time; the backend may have taken it".into();
+        Trouble { reason: Reason::BackendLost, cause, shutdown: None }
+    }
+}
+
 fn lost() -> Trouble {
     Trouble {
         reason: Reason::BackendLost,
         cause: "the connection to the backend is gone".into(),
-        after_dot: false,
         shutdown: None,
     }
 }
@@ -249,13 +265,15 @@ impl From<Failure> for Trouble {
             Failure::Garbage { .. } | Failure::Helo(_) => Reason::BackendGarbage,
             Failure::Source(_) => Reason::Internal,
         };
-        let cause = failure.to_string();
-        let after_dot = failure.is_after_dot();
+        let mut cause = failure.to_string();
+        if failure.is_after_dot() {
+            cause.push_str("; it may have taken the message");
+        }
         let shutdown = match failure {
             Failure::Shutdown(reply) if reply.code() == 421 => Some(reply),
             _ => None,
         };
-        Trouble { reason, cause, after_dot, shutdown }
+        Trouble { reason, cause, shutdown }
     }
 }
 

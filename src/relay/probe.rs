@@ -23,7 +23,7 @@ const STRANGERS: [IpAddr; 2] = [
 ];
 /// Domains that no backend serves. The first exists for such use; the second has ordinary MX
 /// records, for backends that refuse the first for want of them.
-const FOREIGN: [&str; 2] = ["example.com", "iana.org"];
+const FOREIGN: [&str; 2] = ["gmail.com", "iana.org"];
 const USER: &str = "portcullis-relay-test";
 /// For each command of the probe.
 const TIMEOUT: Duration = Duration::from_secs(30);

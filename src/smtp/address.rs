@@ -114,6 +114,14 @@ pub enum ForwardPath {
 }
 
 impl ForwardPath {
+    /// Without brackets, as logs and records show it.
+    pub fn address(&self) -> String {
+        match self {
+            ForwardPath::Postmaster(spelling) => spelling.to_string(),
+            ForwardPath::Mailbox(mailbox) => mailbox.to_string(),
+        }
+    }
+
     /// Parses a path at the start of `text`; also returns what follows its `>`.
     pub fn parse_prefix(text: &str) -> Option<(ForwardPath, &str)> {
         if let Some((name, rest)) = text.strip_prefix('<').and_then(|text| text.split_once('>'))

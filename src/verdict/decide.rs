@@ -1,16 +1,12 @@
 //! From what the rules say to a verdict.
 
 use super::{Cleared, Refusal, Verdict};
-use crate::policy::evaluate::{Evaluation, Outcome};
+use crate::policy::{Evaluation, Outcome};
 use crate::smtp::reply::{Enhanced, Reply};
 
 /// The verdict of an evaluation that is final for its stage. `group` is the recipient's policy
 /// group; `finish` adds to a refusal's text what every refusal ends with.
-pub fn decide(
-    evaluation: &Evaluation,
-    group: u64,
-    finish: impl FnOnce(&mut Reply),
-) -> Verdict {
+pub fn decide(evaluation: &Evaluation, group: u64, finish: impl FnOnce(&mut Reply)) -> Verdict {
     match &evaluation.outcome {
         Outcome::Pass | Outcome::Accept { .. } => Verdict::Pass { cleared: Cleared::new(), group },
         Outcome::Refuse { code, subject, detail, text, .. } => {
