@@ -147,6 +147,21 @@ fn the_examples_in_the_sample_work() {
     assert!(config.tls.is_some() && config.run.user.is_some() && config.reply.help.is_some());
 }
 
+/// What the pages tell people to write is accepted.
+#[test]
+fn the_quickstart_can_be_copied() {
+    let page = fs::read_to_string(in_project("docs/quickstart.md")).unwrap();
+    let blocks: Vec<&str> =
+        page.split("```toml\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
+    assert_eq!(blocks.len(), 4);
+    let minimal = fs::read_to_string(in_project("config/minimal.toml")).unwrap();
+    for block in blocks {
+        let whole =
+            if block.contains("hostname") { block.to_owned() } else { format!("{minimal}{block}") };
+        config(&whole);
+    }
+}
+
 #[test]
 fn only_what_was_bound_needs_a_restart() {
     let old = minimal();
