@@ -89,6 +89,7 @@ behind() {
     set_option "$1" smtpd_client_connection_count_limit 0
     set_option "$1" smtpd_client_connection_rate_limit 0
     set_option "$1" smtpd_tls_security_level none
+    set_option "$1" inet_protocols all
     # Postfix 3.7.10, 3.8.5 and 3.9 and later.
     if [ -n "$(get -d smtpd_forbid_bare_newline)" ]; then
         set_option "$1" smtpd_forbid_bare_newline normalize
@@ -113,7 +114,9 @@ without_loopback() {
 
 mx() {
     new=127.0.0.1:10025
-    if ! exists $new/inet; then
+    if exists $new/inet; then
+        [ "$local" = no ] || die "-l is for the first time; run disable.sh before"
+    else
         old=$(first smtp/inet 25/inet)
         [ -n "$old" ] || die "master.cf has no service smtp/inet; see README.md for the commands"
         from=$old
@@ -131,7 +134,11 @@ mx() {
         change -M# "$old"
     fi
     behind $new
-    [ $networks_given = yes ] || networks=$(get -hx mynetworks)
+    if [ $networks_given = no ]; then
+        # Who was decided on earlier keeps the right, and nobody gets it by a second run.
+        if get -P $new/inet/mynetworks | grep -q =; then return; fi
+        networks=$(get -hx mynetworks)
+    fi
     networks=$(without_loopback "$networks")
     set_option $new mynetworks "$networks"
     if [ -n "$networks" ]; then
