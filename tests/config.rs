@@ -2,6 +2,8 @@
 //!
 //! `UPDATE_EXPECTED=1 cargo test --test config` writes the expected texts and the printed pages anew.
 
+#![allow(clippy::unwrap_used)]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -145,6 +147,21 @@ fn the_examples_in_the_sample_work() {
     assert!(config.tls.is_some() && config.run.user.is_some() && config.reply.help.is_some());
 }
 
+/// What the pages tell people to write is accepted.
+#[test]
+fn the_quickstart_can_be_copied() {
+    let page = fs::read_to_string(in_project("docs/quickstart.md")).unwrap();
+    let blocks: Vec<&str> =
+        page.split("```toml\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
+    assert_eq!(blocks.len(), 4);
+    let minimal = fs::read_to_string(in_project("config/minimal.toml")).unwrap();
+    for block in blocks {
+        let whole =
+            if block.contains("hostname") { block.to_owned() } else { format!("{minimal}{block}") };
+        config(&whole);
+    }
+}
+
 #[test]
 fn only_what_was_bound_needs_a_restart() {
     let old = minimal();
@@ -255,6 +272,97 @@ fn no_default_directory_is_no_error() {
     let path = directory.write("portcullis.toml", LINES);
     fs::remove_dir(directory.0.join("rules.d")).unwrap();
     assert!(load(&path).unwrap().rule_sources.is_empty());
+}
+
+const MASTER: &str = "\
+smtp      inet  n       -       y       -       1       postscreen
+smtpd     pass  -       -       y       -       -       smtpd
+  -o content_filter=scan:[127.0.0.1]:10030
+  -o { smtpd_client_restrictions = check_client_access cidr:/etc/postfix/a, permit }
+submission inet n       -       n       -       50      smtpd
+  -o smtpd_tls_security_level=encrypt
+  -o smtpd_tls_auth_only=yes
+submissions inet n      -       y       -       -       smtpd
+  -o smtpd_tls_wrappermode=yes
+# the end
+smtp      unix  -       -       y       -       -       smtp
+";
+
+/// Runs a script of `config/postfix` on a directory; whether it went well.
+fn script(name: &str, directory: &Path, arguments: &[&str]) -> bool {
+    let mut command = std::process::Command::new(in_project("config/postfix").join(name));
+    command.arg("-c").arg(directory).args(arguments).output().unwrap().status.success()
+}
+
+fn postconf(directory: &Path, arguments: &[&str]) -> String {
+    let mut command = std::process::Command::new("postconf");
+    let output = command.arg("-c").arg(directory).args(arguments).output().unwrap();
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+#[ignore = "needs Postfix's postconf"]
+fn the_postfix_scripts_go_there_and_back() {
+    let directory = Directory::new("postfix");
+    directory.write(
+        "main.cf",
+        "compatibility_level = 3.6\nmynetworks = 127.0.0.0/8 [::1]/128 192.0.2.0/28\n",
+    );
+    let master = directory.write("master.cf", MASTER);
+    let (at, read) = (directory.0.clone(), || fs::read_to_string(&master).unwrap());
+
+    assert!(script("enable.sh", &at, &["-n", "mx", "submission"]));
+    assert_eq!(read(), MASTER, "-n changes nothing");
+    assert!(!script("enable.sh", &at, &["-r", "0.0.0.0/0"]));
+    assert_eq!(read(), MASTER, "what fails changes nothing");
+
+    assert!(script("enable.sh", &at, &["mx", "submission"]));
+    let once = read();
+    assert!(script("enable.sh", &at, &["mx", "submission"]));
+    assert_eq!(read(), once, "twice is once");
+    let listeners = postconf(&at, &["-M"]);
+    let inet: Vec<&str> = listeners.lines().filter(|line| line.contains(" inet ")).collect();
+    assert_eq!(inet.len(), 2, "{listeners}");
+    let option = |service: &str, name: &str| {
+        let line = postconf(&at, &["-P", &format!("{service}/inet/{name}")]);
+        line.split_once('=').map(|(_, value)| value.trim().to_owned())
+    };
+    let (mx, submission) = ("127.0.0.1:10025", "127.0.0.1:10587");
+    assert_eq!(option(mx, "mynetworks").unwrap(), "192.0.2.0/28", "loopback may not relay");
+    assert_eq!(option(mx, "content_filter").unwrap(), "scan:[127.0.0.1]:10030");
+    assert!(option(mx, "smtpd_client_restrictions").unwrap().contains("cidr:/etc/postfix/a"));
+    assert_eq!(option(submission, "mynetworks").unwrap(), "");
+    assert_eq!(option(submission, "smtpd_tls_auth_only").unwrap(), "no");
+    assert_eq!(
+        option(submission, "smtpd_recipient_restrictions").unwrap(),
+        "permit_sasl_authenticated,reject"
+    );
+
+    assert!(script("enable.sh", &at, &["-r", ""]));
+    assert!(script("enable.sh", &at, &[]));
+    assert_eq!(option(mx, "mynetworks").unwrap(), "", "a right taken away does not come back");
+    assert!(!option(mx, "smtpd_relay_restrictions").unwrap().contains("permit_mynetworks"));
+
+    assert!(script("disable.sh", &at, &[]));
+    assert_eq!(read(), MASTER, "byte for byte");
+    assert!(script("disable.sh", &at, &[]));
+    assert_eq!(read(), MASTER);
+
+    // Somebody else's change in between stays.
+    let services = postconf(&at, &["-M"]);
+    assert!(script("enable.sh", &at, &["mx", "submission"]));
+    fs::write(&master, read() + "added unix - - n - - pipe\n").unwrap();
+    assert!(script("disable.sh", &at, &[]));
+    let sorted = |text: &str| {
+        let mut lines: Vec<String> = text
+            .lines()
+            .map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "))
+            .collect();
+        lines.sort();
+        lines
+    };
+    let expected = sorted(&(services + "added unix - - n - - pipe"));
+    assert_eq!(sorted(&postconf(&at, &["-M"])), expected);
 }
 
 proptest::proptest! {

@@ -73,7 +73,7 @@ mod tests {
     fn as_rustc_does() {
         let source = source("hostname = \"mx1\"\n# größer\nlimts = 2\n");
         let list = [
-            Diagnostic::error("P0251", &source, 27..32, "there is no key `limts`")
+            Diagnostic::error("P0251", &source, 28..33, "there is no key `limts`")
                 .label("did you mean `limits`?")
                 .help("keys here: limits"),
             Diagnostic {
