@@ -1,5 +1,6 @@
 //! Opening a backend connection, its dialogue, and the open-relay probe, against a backend that
 //! does as its script says.
+#![allow(clippy::unwrap_used)] // the lint knows only functions marked as tests
 
 mod support {
     pub mod backend;

@@ -221,10 +221,12 @@ async fn an_acceptance_counts_though_more_follows() {
     assert!(matches!(connection.rset().await, Err(Failure::Lost { .. })));
 }
 
+type Expect = fn(&Failure) -> bool;
+
 /// At each step each misbehaviour: which failure, and never a message without the backend's word.
 #[tokio::test(start_paused = true)]
 async fn misbehaviour_at_data() {
-    let cases: [(At, Fault, fn(&Failure) -> bool, bool); 20] = [
+    let cases: [(At, Fault, Expect, bool); 20] = [
         (At::Data, Fault::Say("250 2.0.0 Ok\r\n"), garbage, false),
         (At::Data, Fault::Say("334 go\r\n"), garbage, false),
         (At::Data, Fault::Say("354 go\n"), garbage, false),
