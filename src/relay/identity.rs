@@ -157,3 +157,129 @@ fn host_name(name: Option<&str>) -> Option<&str> {
         });
     valid.then_some(name)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ALL: A = A::NAME
+        .with(A::ADDR)
+        .with(A::PORT)
+        .with(A::HELO)
+        .with(A::PROTO)
+        .with(A::LOGIN)
+        .with(A::REVERSE_NAME)
+        .with(A::DESTADDR)
+        .with(A::DESTPORT);
+
+    fn identity() -> Identity {
+        Identity {
+            ip: "192.0.2.7".parse().unwrap(),
+            port: 4711,
+            name: Some("mx.example.net".into()),
+            name_temporary: false,
+            reverse_name: Some("mx.example.net".into()),
+            helo: "mx.example.net".into(),
+            esmtp: true,
+            login: None,
+        }
+    }
+
+    fn long_name(letter: &str) -> String {
+        format!("{0}.{0}.{0}.{1}", letter.repeat(63), letter.repeat(61))
+    }
+
+    #[test]
+    fn one_command_says_all() {
+        assert_eq!(
+            identity().xclient(ALL).unwrap(),
+            ["XCLIENT ADDR=192.0.2.7 NAME=mx.example.net REVERSE_NAME=mx.example.net PORT=4711 \
+              PROTO=ESMTP HELO=mx.example.net"]
+        );
+        let least = identity().xclient(A::ADDR.with(A::NAME)).unwrap();
+        assert_eq!(least, ["XCLIENT ADDR=192.0.2.7 NAME=mx.example.net"]);
+    }
+
+    #[test]
+    fn ipv6_is_marked_and_mapped_ipv4_is_ipv4() {
+        let ip = |ip: &str| {
+            let command = Identity { ip: ip.parse().unwrap(), ..identity() }.xclient(ALL).unwrap();
+            command[0].split(' ').nth(1).unwrap().to_owned()
+        };
+        assert_eq!(ip("2001:db8::25"), "ADDR=IPV6:2001:db8::25");
+        assert_eq!(ip("::ffff:192.0.2.7"), "ADDR=192.0.2.7");
+    }
+
+    #[test]
+    fn unknown_names_are_said_to_be_unknown() {
+        let hostile =
+            ["a b.example", "a\r\nMAIL", "", ".", "a..b", "-a.example", "192.0.2.7", "é.example"];
+        for name in hostile.map(str::to_owned).into_iter().chain([format!("a{}", long_name("b"))]) {
+            let mut unknown = Identity { name: Some(name.clone()), ..identity() };
+            unknown.reverse_name = Some(name);
+            let commands = unknown.xclient(ALL).unwrap();
+            assert!(commands[0].contains(" NAME=[UNAVAILABLE] REVERSE_NAME=[UNAVAILABLE] "));
+        }
+        let later = Identity { name: None, reverse_name: None, name_temporary: true, ..identity() };
+        assert!(
+            later.xclient(ALL).unwrap()[0]
+                .contains(" NAME=[TEMPUNAVAIL] REVERSE_NAME=[TEMPUNAVAIL] ")
+        );
+        let dot = Identity { name: Some("A_b.example.".into()), ..identity() };
+        assert!(dot.xclient(ALL).unwrap()[0].contains(" NAME=A_b.example "));
+    }
+
+    #[test]
+    fn values_are_xtext() {
+        let odd = Identity {
+            helo: "a+b=c d\r\n\u{7f}\u{e9}[]".into(),
+            login: Some("joe@x y".into()),
+            esmtp: false,
+            ..identity()
+        };
+        let command = &odd.xclient(ALL).unwrap()[0];
+        assert!(
+            command.ends_with(" LOGIN=joe@x+20y PROTO=SMTP HELO=a+2Bb+3Dc+20d+0D+0A+7F+C3+A9[]")
+        );
+    }
+
+    #[test]
+    fn long_identities_are_divided_and_their_last_command_holds_what_must_last() {
+        let long = Identity {
+            ip: "2001:db8:1111:2222:3333:4444:5555:6666".parse().unwrap(),
+            name: Some(long_name("a")),
+            ..identity()
+        };
+        let b = Identity { helo: "h".repeat(145), ..long.clone() };
+        let c = Identity { helo: "h".repeat(255), ..long.clone() };
+        let d = Identity {
+            helo: "h".repeat(255),
+            login: Some("l".repeat(255)),
+            reverse_name: Some(long_name("r")),
+            ..long
+        };
+        for (identity, count) in [(b, 2), (c, 2), (d.clone(), 3)] {
+            let commands = identity.xclient(ALL).unwrap();
+            assert_eq!(commands.len(), count);
+            assert!(
+                commands.iter().all(|c| c.len() + 2 <= COMMAND_MAX && c.starts_with("XCLIENT "))
+            );
+            let last = commands.last().unwrap();
+            assert!(last.contains(" ADDR=IPV6:") && last.contains(" PROTO="));
+            assert_eq!(last.contains(" LOGIN="), identity.login.is_some());
+            let all = commands.concat();
+            assert_eq!(all.matches(" NAME=").count(), 1);
+            assert!(all.find(" NAME=") < all.find(" REVERSE_NAME="));
+        }
+        let too_long = Identity { login: Some("l".repeat(256)), ..d.clone() };
+        assert_eq!(too_long.xclient(ALL), Err(Untellable::Login));
+        assert_eq!(d.xclient(A::ADDR.with(A::NAME)), Err(Untellable::Login));
+    }
+
+    #[test]
+    fn without_addr_or_name_there_is_no_identity() {
+        for some in [A::NONE, A::NAME, A::ADDR, A::ADDR.with(A::PORT)] {
+            assert_eq!(identity().xclient(some), Err(Untellable::NotAnnounced));
+        }
+    }
+}

@@ -15,3 +15,6 @@ pub use dial::{Dial, Stream, TcpDial};
 pub use failure::{Failure, Step};
 pub use identity::Identity;
 pub use probe::{Probe, probe};
+
+#[cfg(test)]
+mod tests;

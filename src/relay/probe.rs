@@ -19,7 +19,7 @@ use crate::smtp::reply::Reply;
 /// Addresses that nobody has (RFC 5737, RFC 3849).
 const STRANGERS: [IpAddr; 2] = [
     IpAddr::V4(Ipv4Addr::new(192, 0, 2, 25)),
-    IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 25)),
+    IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 0x25)),
 ];
 /// Domains that no backend serves. The first exists for such use; the second has ordinary MX
 /// records, for backends that refuse the first for want of them.

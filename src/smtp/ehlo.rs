@@ -42,7 +42,7 @@ impl XclientAttributes {
     }
 
     #[must_use]
-    pub fn with(self, other: Self) -> Self {
+    pub const fn with(self, other: Self) -> Self {
         Self(self.0 | other.0)
     }
 
@@ -182,5 +182,97 @@ pub fn smaller_limit(one: u64, other: u64) -> u64 {
     match (one, other) {
         (0, limit) | (limit, 0) => limit,
         _ => one.min(other),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(lines: &str) -> Capabilities {
+        Capabilities::parse(&Reply::bare(250, lines))
+    }
+
+    #[test]
+    fn postfix_is_understood() {
+        let found = parse(
+            "mail.example\nPIPELINING\nSIZE 10240000\nVRFY\nETRN\nSTARTTLS\nAUTH PLAIN LOGIN\n\
+             AUTH=PLAIN LOGIN\nXCLIENT NAME ADDR PROTO HELO REVERSE_NAME PORT LOGIN DESTADDR \
+             DESTPORT\nXFORWARD NAME ADDR\nENHANCEDSTATUSCODES\n8BITMIME\nDSN\nSMTPUTF8\nCHUNKING",
+        );
+        let all = XclientAttributes::NAMES
+            .iter()
+            .fold(XclientAttributes::NONE, |all, (_, bit)| all.with(*bit));
+        let expected = Capabilities {
+            size: Some(10_240_000),
+            pipelining: true,
+            eight_bit_mime: true,
+            smtputf8: true,
+            dsn: true,
+            chunking: true,
+            starttls: true,
+            enhanced_status_codes: true,
+            requiretls: false,
+            etrn: true,
+            vrfy: true,
+            auth: vec!["PLAIN".into(), "LOGIN".into()],
+            xclient: all,
+            xforward: true,
+        };
+        assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn odd_lines_are_tolerated() {
+        let found =
+            parse("DSN\npipelining \n\n  size\nXCLIENT  ADDR port NEWNAME\nAUTH= \nauth=cram-md5");
+        assert!(found.pipelining && !found.dsn);
+        assert_eq!(found.size, Some(0));
+        assert_eq!(found.xclient, XclientAttributes::ADDR.with(XclientAttributes::PORT));
+        assert_eq!(found.auth, ["CRAM-MD5"]);
+        assert_eq!(parse("x\nSIZE 99999999999999999999999").size, Some(0));
+        let many: String = (0..50).map(|n| format!(" M{n}")).collect();
+        assert_eq!(parse(&format!("x\nAUTH{many}")).auth.len(), MECHANISMS_MAX);
+    }
+
+    #[test]
+    fn the_offer_is_ours_cut_with_the_backends() {
+        let offer = Offer { hostname: "mx.example", size: 500, starttls: true, auth: true };
+        let backend = parse(
+            "x\nSIZE 1000\n8BITMIME\nDSN\nSMTPUTF8\nCHUNKING\nBINARYMIME\nVRFY\nETRN\nREQUIRETLS\n\
+             AUTH CRAM-MD5 LOGIN SCRAM-SHA-256-PLUS EXTERNAL\nXCLIENT ADDR\nXFORWARD ADDR\nLIMITS RCPTMAX=1\nPIPECONNECT",
+        );
+        assert_eq!(
+            offer.lines(&backend),
+            [
+                "mx.example",
+                "PIPELINING",
+                "SIZE 500",
+                "ETRN",
+                "STARTTLS",
+                "AUTH LOGIN",
+                "ENHANCEDSTATUSCODES",
+                "8BITMIME",
+                "DSN",
+                "SMTPUTF8",
+                "HELP"
+            ]
+        );
+        let bare = Offer { starttls: false, auth: false, ..offer };
+        let least = ["mx.example", "PIPELINING", "SIZE 500", "ENHANCEDSTATUSCODES", "HELP"];
+        assert_eq!(bare.lines(&Capabilities::default()), least);
+        assert_eq!(bare.lines(&parse("x\nSMTPUTF8")), least);
+        assert_eq!(
+            offer.lines(&parse("x\nAUTH GSSAPI")).iter().filter(|l| l.starts_with("AUTH")).count(),
+            0
+        );
+    }
+
+    #[test]
+    fn no_limit_is_larger_than_any() {
+        assert_eq!(smaller_limit(0, 5), 5);
+        assert_eq!(smaller_limit(5, 0), 5);
+        assert_eq!(smaller_limit(5, 4), 4);
+        assert_eq!(smaller_limit(0, 0), 0);
     }
 }

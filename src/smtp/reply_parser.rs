@@ -170,3 +170,114 @@ fn split_enhanced(text: &[u8], class: u16) -> Option<(Enhanced, &[u8])> {
     let enhanced = Enhanced::new(digits(subject)?, digits(detail)?);
     Some((enhanced, rest.strip_prefix(b" ").unwrap_or(rest)))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(input: &str) -> (usize, Parsed) {
+        ReplyParser::new().feed(input.as_bytes())
+    }
+
+    fn line(input: &str) -> String {
+        match parse(input) {
+            (used, Parsed::Reply(reply)) if used == input.len() => reply.to_line(),
+            other => panic!("{input:?} gave {other:?}"),
+        }
+    }
+
+    #[test]
+    fn replies_are_read_and_codes_split_off() {
+        for (input, expected) in [
+            ("250 2.1.0 Ok\r\n", "250 2.1.0 Ok"),
+            ("250 Ok\r\n", "250 Ok"),
+            ("250\r\n", "250 "),
+            ("250-\r\n250 \r\n", "250  "),
+            ("354 End data\r\n", "354 End data"),
+            ("550-5.1.1 no\r\n550-5.1.1  such\r\n550 user\r\n", "550 5.1.1 no  such user"),
+            ("550-no\r\n550 5.1.1 user\r\n", "550 no 5.1.1 user"),
+            ("550 5.7.1\r\n", "550 5.7.1 "),
+            ("550 4.7.1 class\r\n", "550 4.7.1 class"),
+            ("554-5.7.1 a\r\n554 5.7.2 b\r\n", "554 5.7.1 a 5.7.2 b"),
+            ("550 5.1.1234 long\r\n", "550 5.1.1234 long"),
+            ("550 5.+1.1 sign\r\n", "550 5.+1.1 sign"),
+            ("421 4.3.2 \u{1b}[0m\0\u{e9}\r\n", "421 4.3.2 ?[0m??"),
+        ] {
+            assert_eq!(line(input), expected);
+        }
+        let Parsed::Reply(foreign) = parse("550 4.7.1 class\r\n").1 else { panic!() };
+        assert_eq!(foreign.enhanced(), None);
+        let Parsed::Reply(reply) = parse("550 5.7.26 x\r\n").1 else { panic!() };
+        assert_eq!(reply.enhanced(), Some(Enhanced::new(7, 26)));
+    }
+
+    #[test]
+    fn what_is_no_reply_is_garbage() {
+        for (input, expected) in [
+            ("250 ok\n", Garbage::LineEnd),
+            ("\n", Garbage::LineEnd),
+            ("250 a\rb\r\n", Garbage::LineEnd),
+            ("250 a\r\r\n", Garbage::LineEnd),
+            ("\r\n", Garbage::Code),
+            ("25\r\n", Garbage::Code),
+            ("25x ok\r\n", Garbage::Code),
+            ("+50 ok\r\n", Garbage::Code),
+            ("2500 ok\r\n", Garbage::Code),
+            ("250\tok\r\n", Garbage::Code),
+            (" 250 ok\r\n", Garbage::Code),
+            ("199 ok\r\n", Garbage::Code),
+            ("600 ok\r\n", Garbage::Code),
+            ("HTTP/1.1 400 Bad Request\r\n", Garbage::Code),
+            ("250-a\r\n251 b\r\n", Garbage::CodeChanged),
+        ] {
+            assert_eq!(parse(input).1, Parsed::Garbage(expected), "{input:?}");
+        }
+    }
+
+    #[test]
+    fn limits_hold_before_the_end_is_seen() {
+        let endless = "250-x\r\n".repeat(LINES_MAX + 1);
+        assert_eq!(parse(&endless).1, Parsed::Garbage(Garbage::TooManyLines));
+        let long = "2".repeat(LINE_MAX + 1);
+        assert_eq!(parse(&long).1, Parsed::Garbage(Garbage::LineTooLong));
+        let mut drip = ReplyParser::new();
+        let outcome = long.bytes().map(|b| drip.feed(&[b]).1).find(|p| *p != Parsed::NeedMore);
+        assert_eq!(outcome, Some(Parsed::Garbage(Garbage::LineTooLong)));
+        let big = format!("250-{}\r\n", "x".repeat(1000)).repeat(17);
+        assert_eq!(parse(&big).1, Parsed::Garbage(Garbage::ReplyTooLong));
+        let most = format!("{}250 x\r\n", "250-x\r\n".repeat(LINES_MAX - 1));
+        assert!(matches!(parse(&most).1, Parsed::Reply(_)));
+    }
+
+    #[test]
+    fn the_next_reply_is_left() {
+        let mut parser = ReplyParser::new();
+        let input = b"250 2.1.0 a\r\n250 b\r\n";
+        let (used, first) = parser.feed(input);
+        assert_eq!((used, first), (13, Parsed::Reply(Reply::new(250, Enhanced::new(1, 0), "a"))));
+        assert_eq!(parser.feed(&input[used..]), (7, Parsed::Reply(Reply::bare(250, "b"))));
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn cuts_do_not_matter(input in "[245]50[- ][a5.1 \r]{0,9}\r?\n([245]50[- ]a?\r\n){0,3}", cut in 0usize..60) {
+            let whole = parse(&input);
+            let cut = cut.min(input.len());
+            let mut parser = ReplyParser::new();
+            let (used, mut parsed) = parser.feed(&input.as_bytes()[..cut]);
+            let mut total = used;
+            if parsed == Parsed::NeedMore {
+                let (more, last) = parser.feed(&input.as_bytes()[cut..]);
+                total += more;
+                parsed = last;
+            }
+            proptest::prop_assert_eq!((total, parsed), whole);
+        }
+
+        #[test]
+        fn no_bytes_panic(input in proptest::collection::vec(proptest::num::u8::ANY, 0..200)) {
+            let (used, _) = ReplyParser::new().feed(&input);
+            proptest::prop_assert!(used <= input.len());
+        }
+    }
+}
