@@ -7,6 +7,7 @@
 
 pub mod arc;
 pub mod dkim;
+pub mod dmarc;
 
 use std::net::IpAddr;
 
