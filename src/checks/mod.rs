@@ -15,6 +15,10 @@ use crate::dns::{BoxFuture, Budget};
 use crate::facts::{Facts, FieldId, Stage, Value};
 use crate::message::{BodyHash, Header};
 
+pub use crate::message::AuthResult;
+
+pub mod header;
+
 /// What a check may look at.
 pub struct Context<'a> {
     /// What is known so far: the session's own facts, and the findings of the checks named in
@@ -81,14 +85,4 @@ impl Findings {
         self.values.push((field, Some(key.into()), value.into()));
         self
     }
-}
-
-/// One `resinfo` of Authentication-Results (RFC 8601 2.2). Values are raw: the printer quotes them.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AuthResult {
-    pub method: &'static str,
-    pub result: &'static str,
-    pub reason: Option<String>,
-    /// `ptype.property` and value, such as `("header.d", "example.com")`.
-    pub properties: Vec<(&'static str, String)>,
 }

@@ -49,6 +49,7 @@ impl Header {
             }
             start = end;
         }
+        spans.shrink_to_fit();
         Header { raw, spans }
     }
 
@@ -72,6 +73,16 @@ impl Header {
     /// The fields of a name (ASCII case ignored), from the top down.
     pub fn named<'a>(&'a self, name: &'a str) -> impl DoubleEndedIterator<Item = HeaderField<'a>> {
         self.fields().filter(move |field| field.name.eq_ignore_ascii_case(name.as_bytes()))
+    }
+
+    /// Where a field is in [`raw`](Header::raw).
+    pub fn range(&self, index: usize) -> Option<std::ops::Range<usize>> {
+        self.spans.get(index).map(|span| span.start as usize..span.end as usize)
+    }
+
+    /// Octets of memory beside the raw header.
+    pub(super) fn index_size(&self) -> u64 {
+        (self.spans.capacity() * size_of::<Span>()) as u64
     }
 
     fn field(&self, index: usize, span: Span) -> HeaderField<'_> {
