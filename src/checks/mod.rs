@@ -15,6 +15,7 @@ pub use crate::message::AuthResult;
 
 pub mod arc;
 pub mod dkim;
+pub mod dmarc;
 pub mod dnsbl;
 pub mod header;
 pub mod iprev;

@@ -67,7 +67,7 @@ impl Seal {
 
 /// The sets, the first hop's first; none when the header has no ARC field at all.
 pub fn collect(header: &Header) -> Result<Vec<Set<'_>>, Reason> {
-    let results = by_instance(header, RESULTS_FIELD, |value| results_instance(value))?;
+    let results = by_instance(header, RESULTS_FIELD, results_instance)?;
     let messages = by_instance(header, MESSAGE_FIELD, tag_instance)?;
     let seals = by_instance(header, SEAL_FIELD, tag_instance)?;
     if results.len() != messages.len() || messages.len() != seals.len() {
@@ -91,8 +91,8 @@ pub fn collect(header: &Header) -> Result<Vec<Set<'_>>, Reason> {
 /// The ARC-Message-Signature of the last set, which is the one that must hold.
 pub fn message_signature(field: HeaderField<'_>) -> Result<Signed, Reason> {
     let tags = TagList::parse(field.value).map_err(|error| error.reason())?;
-    // An absent `c=` is relaxed/relaxed: RFC 8617 does not say, seals know nothing else (5.1.1), and
-    // the validation suite was signed so.
+    // RFC 6376 would have an absent `c=` mean simple/simple. Sealers that leave it out mean what the
+    // seal itself is made with (RFC 8617 5.1.1): the validation suite is signed that way.
     let signed = Signed::from_tags(&tags, true)?;
     // RFC 8617 4.1.2.
     if signed.names.iter().any(|name| name == "arc-seal") {

@@ -11,41 +11,53 @@ pub fn vouched(value: &[u8], author: &str) -> Option<&'static str> {
         return None;
     }
     let text = String::from_utf8_lossy(value);
-    // The first two parts are the instance and the name of the sealer's service.
-    let parts = split(&text).into_iter().skip(2);
-    let results: Vec<Vec<(String, String)>> = parts.map(|part| pairs(&part)).collect();
-    let passed = |method: &str, fits: &dyn Fn(&[(String, String)]) -> bool| {
-        results.iter().any(|result| match result.split_first() {
-            Some(((name, value), properties)) => {
-                let name = name.split('/').next().unwrap_or("");
-                name == method && value == "pass" && fits(properties)
-            }
-            None => false,
-        })
+    let results = parse(&text);
+    let passes = |method: &str, fits: &dyn Fn(&Resinfo) -> bool| {
+        results.iter().any(|info| info.method == method && info.result == "pass" && fits(info))
     };
-    let domain = |value: &str| domain_name(value.rsplit('@').next().unwrap_or(""));
-    let aligned = |names: &'static [&'static str]| {
-        move |properties: &[(String, String)]| {
-            let mut domains = properties
-                .iter()
-                .filter(|(name, _)| names.contains(&name.as_str()))
-                .filter_map(|(_, value)| domain(value));
-            domains.any(|domain| related(&domain, author))
-        }
-    };
-    let same_author = |properties: &[(String, String)]| {
-        let mut from = properties.iter().filter(|(name, _)| name == "header.from");
-        from.all(|(_, value)| domain(value).as_deref() == Some(author))
-    };
-    if passed("dmarc", &same_author) {
+    if passes("dmarc", &|info| info.domains(&["header.from"]).all(|domain| domain == author)) {
         Some("dmarc=pass")
-    } else if passed("dkim", &aligned(&["header.d", "header.i"])) {
+    } else if passes("dkim", &|info| info.speaks_for(author, &["header.d", "header.i"])) {
         Some("dkim=pass, aligned")
-    } else if passed("spf", &aligned(&["smtp.mailfrom", "smtp.mfrom"])) {
+    } else if passes("spf", &|info| info.speaks_for(author, &["smtp.mailfrom", "smtp.mfrom"])) {
         Some("spf=pass, aligned")
     } else {
         None
     }
+}
+
+/// One result with its properties, in lower case (RFC 8601 2.2).
+struct Resinfo {
+    method: String,
+    result: String,
+    properties: Vec<(String, String)>,
+}
+
+impl Resinfo {
+    /// The domains of some properties; what is no domain is an empty one.
+    fn domains(&self, names: &[&str]) -> impl Iterator<Item = String> {
+        let properties = self.properties.iter().filter(|(name, _)| names.contains(&name.as_str()));
+        properties.map(|(_, value)| {
+            domain_name(value.rsplit('@').next().unwrap_or("")).unwrap_or_default()
+        })
+    }
+
+    fn speaks_for(&self, author: &str, names: &[&str]) -> bool {
+        self.domains(names).any(|domain| related(&domain, author))
+    }
+}
+
+/// The results; the parts before them are the instance and the name of the sealer's service.
+fn parse(text: &str) -> Vec<Resinfo> {
+    let mut results = Vec::new();
+    for part in split(text).into_iter().skip(2) {
+        let mut pairs = pairs(&part).into_iter();
+        if let Some((method, result)) = pairs.next() {
+            let method = method.split('/').next().unwrap_or("").to_owned();
+            results.push(Resinfo { method, result, properties: pairs.collect() });
+        }
+    }
+    results
 }
 
 fn related(a: &str, b: &str) -> bool {
