@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
@@ -75,12 +76,15 @@ pub struct Backend {
     timeouts: Arc<Timeouts>,
     dial: Arc<dyn Dial>,
     learned: ArcSwapOption<Capabilities>,
+    /// It was proved that it relays for nobody, and nothing since says otherwise.
+    proved: AtomicBool,
 }
 
 impl Backend {
     pub fn new(config: BackendConfig, dial: Arc<dyn Dial>) -> Backend {
         let timeouts = Arc::new(config.timeouts.clone());
-        Backend { config, timeouts, dial, learned: ArcSwapOption::empty() }
+        let (learned, proved) = (ArcSwapOption::empty(), AtomicBool::new(false));
+        Backend { config, timeouts, dial, learned, proved }
     }
 
     pub fn config(&self) -> &BackendConfig {
@@ -91,6 +95,16 @@ impl Backend {
     /// that it announced to us; `None` until it did.
     pub fn learned(&self) -> Option<Arc<Capabilities>> {
         self.learned.load_full()
+    }
+
+    /// Whether clients may be served with it: said by whoever has made the proof.
+    pub fn set_proved(&self, proved: bool) {
+        self.proved.store(proved, Ordering::Relaxed);
+    }
+
+    /// What it offers, once it is proved that it may be used at all.
+    pub fn serving(&self) -> Option<Arc<Capabilities>> {
+        self.proved.load(Ordering::Relaxed).then(|| self.learned()).flatten()
     }
 
     /// Connects, tells who the client is and introduces it. What comes back speaks for this client
