@@ -1,5 +1,6 @@
 //! A backend: its addresses, what it was last seen to offer, and how a connection to it begins.
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -204,6 +205,12 @@ impl Backend {
         let offered = Arc::new(offered);
         self.learned.store(Some(Arc::clone(&offered)));
         offered
+    }
+}
+
+impl fmt::Debug for Backend {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Backend").field("config", &self.config).finish_non_exhaustive()
     }
 }
 

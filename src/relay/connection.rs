@@ -1,5 +1,6 @@
 //! One connection to a backend, speaking for one client.
 
+use std::fmt;
 use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
@@ -357,6 +358,16 @@ impl Connection {
             }
             other => other,
         }
+    }
+}
+
+impl fmt::Debug for Connection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Connection { host, outstanding, .. } = self;
+        f.debug_struct("Connection")
+            .field("host", host)
+            .field("outstanding", outstanding)
+            .finish_non_exhaustive()
     }
 }
 
