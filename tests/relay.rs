@@ -64,7 +64,7 @@ const MAIL: &[u8] = b"MAIL FROM:<a@example.net>";
 const RCPT: &[u8] = b"RCPT TO:<b@example.org>";
 
 fn failure(opened: Result<Connection, Failure>) -> Failure {
-    opened.err().expect("a failure")
+    opened.expect_err("a failure")
 }
 
 #[tokio::test(start_paused = true)]

@@ -119,7 +119,7 @@ impl Backend {
     ) -> Result<Connection, Failure> {
         let stream = self.connect(deadline).await?;
         let mut connection = Connection::new(stream, Arc::clone(&self.timeouts));
-        match connection.reply(Step::Greeting, deadline).await {
+        match connection.greeting(deadline).await {
             Ok(reply) if reply.code() == 220 => {}
             Ok(reply) => return Err(refused(Step::Greeting, reply, Failure::Greeting)),
             Err(Failure::Shutdown(reply)) => return Err(Failure::Greeting(reply)),

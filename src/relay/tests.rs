@@ -298,7 +298,9 @@ async fn lost_over_tcp() {
         let result = connection.data(&mut large(), Cleared::for_tests()).await;
         let failure = result.expect_err(&what);
         assert!(lost(&failure) || shutdown(&failure), "{what} {failure:?}");
-        assert!(at == At::Dot || !failure.is_after_dot() || at == At::Body(9000), "{what}");
+        // In the body both happen: the dot may be under way before the end is noticed.
+        assert!(at != At::Data || !failure.is_after_dot(), "{what}");
+        assert!(at != At::Dot || failure.is_after_dot(), "{what}");
         assert!(scripted.accepted().is_empty());
     }
 }
