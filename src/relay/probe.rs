@@ -33,7 +33,8 @@ pub enum Probe {
     /// Every attempt was refused.
     Safe(Arc<Capabilities>),
     /// The backend would take mail from a stranger to a stranger.
-    Relays { client: IpAddr, recipient: String, reply: Reply },
+    /// `client` is the stranger's address; `None` where the backend is not told any and saw ours.
+    Relays { client: Option<IpAddr>, recipient: String, reply: Reply },
     /// The backend takes no IPv6 address from XCLIENT. IPv4 is safe.
     NoIpv6 { reply: Reply },
     /// XCLIENT is not announced to us, or (with a reply) refused.
@@ -52,12 +53,18 @@ impl fmt::Display for Probe {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Probe::Safe(_) => f.write_str("the backend refuses to relay for strangers"),
-            Probe::Relays { client, recipient, reply } => write!(
+            Probe::Relays { client: Some(client), recipient, reply } => write!(
                 f,
                 "the backend is an open relay: as client {client} it answered RCPT TO:<{recipient}> \
                  with \"{reply}\". With Postfix, smtpd_relay_restrictions must contain \
                  reject_unauth_destination; where it has permit_mynetworks, mynetworks must hold \
                  none but your own hosts"
+            ),
+            Probe::Relays { client: None, recipient, reply } => write!(
+                f,
+                "the backend relays for this host, and takes every client for it: it answered RCPT \
+                 TO:<{recipient}> with \"{reply}\". Use identity = \"xclient\"; or take this host's \
+                 address out of what the backend trusts (with Postfix, mynetworks)"
             ),
             Probe::NoIpv6 { reply } => write!(
                 f,
@@ -125,7 +132,8 @@ async fn ask_as(
             }
             Ok(Some((recipient, reply))) => {
                 connection.quit().await;
-                return Err(Probe::Relays { client, recipient, reply });
+                let told = backend.config().identity == IdentityMethod::Xclient;
+                return Err(Probe::Relays { client: told.then_some(client), recipient, reply });
             }
             // Too many errors: under stress Postfix takes but one.
             Err(Failure::Shutdown(_)) if rest.len() < before => {
