@@ -1,5 +1,6 @@
 //! A backend: its addresses, what it was last seen to offer, and how a connection to it begins.
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -132,7 +133,7 @@ impl Backend {
     ) -> Result<Connection, Failure> {
         let stream = self.connect(deadline).await?;
         let mut connection = Connection::new(stream, Arc::clone(&self.timeouts));
-        match connection.reply(Step::Greeting, deadline).await {
+        match connection.greeting(deadline).await {
             Ok(reply) if reply.code() == 220 => {}
             Ok(reply) => return Err(refused(Step::Greeting, reply, Failure::Greeting)),
             Err(Failure::Shutdown(reply)) => return Err(Failure::Greeting(reply)),
@@ -218,6 +219,12 @@ impl Backend {
         let offered = Arc::new(offered);
         self.learned.store(Some(Arc::clone(&offered)));
         offered
+    }
+}
+
+impl fmt::Debug for Backend {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Backend").field("config", &self.config).finish_non_exhaustive()
     }
 }
 
