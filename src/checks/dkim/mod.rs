@@ -33,6 +33,9 @@ use verify::{Evidence, Outcome, Verdict};
 /// Signatures tried in one message, from the top down (RFC 6376 6.1 and 8.4 allow a limit).
 pub const MAX_SIGNATURES: usize = 10;
 
+/// The most that [`body_hashes`] asks for.
+pub const MAX_BODY_HASHES: usize = MAX_SIGNATURES + 1;
+
 const SIGNATURE_FIELD: &str = "DKIM-Signature";
 
 #[derive(Debug, Clone, Default)]
@@ -48,8 +51,8 @@ pub struct DkimCheck {
     config: DkimConfig,
 }
 
-/// What the body of a message with this header must be hashed for: at most
-/// [`MAX_SIGNATURES`] different ways for DKIM and one for ARC.
+/// What the body of a message with this header must be hashed for: one way for each DKIM-Signature
+/// that is tried, and one for ARC.
 pub fn body_hashes(header: &Header) -> Vec<HashSpec> {
     let mut specs = Vec::new();
     for field in header.named(SIGNATURE_FIELD).take(MAX_SIGNATURES) {
@@ -67,6 +70,12 @@ pub fn body_hashes(header: &Header) -> Vec<HashSpec> {
     specs
 }
 
+/// Names of `h=` in the record of decisions.
+const MAX_NAMES_SHOWN: usize = 64;
+
+/// Characters of a tag's value in the record and in Authentication-Results: the longest address.
+const MAX_VALUE_SHOWN: usize = 320;
+
 /// What a signature says of itself, as far as it can be read, for the record.
 #[derive(Debug, Default)]
 struct Label {
@@ -81,10 +90,10 @@ impl Label {
     fn read(value: &[u8]) -> Label {
         let Ok(tags) = TagList::parse(value) else { return Label::default() };
         let text = |name| -> String {
-            tags::without_fws(tags.get(name).unwrap_or("")).chars().take(320).collect()
+            tags::without_fws(tags.get(name).unwrap_or("")).chars().take(MAX_VALUE_SHOWN).collect()
         };
-        let mut b = text("b");
-        b = b.chars().take(8).collect();
+        // RFC 6008 4: enough to tell the signatures of a message apart.
+        let b = text("b").chars().take(8).collect();
         Label { d: text("d"), s: text("s"), i: text("i"), a: text("a"), b }
     }
 }
@@ -197,7 +206,8 @@ fn describe(one: &Tried<'_>, label: &Label, keys: &Keys) -> serde_json::Value {
     }
     if let Ok(signature) = &one.parsed {
         let signed = &signature.signed;
-        add("h", signed.names.join(":").into());
+        let names: Vec<_> = signed.names.iter().take(MAX_NAMES_SHOWN).collect();
+        add("h", json!(names));
         if let Some(limit) = signed.body.limit {
             add("l", limit.into());
         }
