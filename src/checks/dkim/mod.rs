@@ -20,6 +20,8 @@ pub mod tags;
 pub mod verify;
 
 #[cfg(test)]
+mod properties;
+#[cfg(test)]
 pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
