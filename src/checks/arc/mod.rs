@@ -10,7 +10,7 @@ use serde_json::json;
 use crate::checks::dkim::canonical::FieldIndex;
 use crate::checks::dkim::lookup::Keys;
 use crate::checks::dkim::signature::{Reason, Signed, is_within};
-use crate::checks::dkim::verify::{Evidence, Outcome, verify_signed};
+use crate::checks::dkim::verify::{Evidence, Outcome, before_key, verify_signed};
 use crate::checks::{AuthResult, Check, Context, Findings, MessageView};
 use crate::dns::BoxFuture;
 use crate::facts::{Stage, registry};
@@ -98,21 +98,21 @@ async fn verified(
 ) -> Result<Signed, Reason> {
     let last = sets.last().ok_or("there is no set")?;
     let signed = chain::message_signature(last.message)?;
+    let index = FieldIndex::new(message.header);
+    let evidence = Evidence {
+        fields: &index,
+        bodies: message.body_hashes,
+        now: cx.now,
+        allow_unsigned_tail: false,
+    };
+    before_key(&signed, &evidence).map_err(|verdict| verdict.reason)?;
     let names = sets.iter().map(|set| set.sealed.key_name()).chain([signed.key_name()]);
     let names: BTreeSet<String> = names.collect();
     if names.len() > MAX_KEYS {
         return Err("the chain needs too many keys");
     }
     let keys = Keys::fetch(cx.dns, names).await;
-    let index = FieldIndex::new(message.header);
-    let evidence = Evidence {
-        fields: &index,
-        bodies: message.body_hashes,
-        keys: &keys,
-        now: cx.now,
-        allow_unsigned_tail: false,
-    };
-    let verdict = verify_signed(&signed, None, last.message, &evidence);
+    let verdict = verify_signed(&signed, None, last.message, &evidence, &keys);
     if verdict.outcome != Outcome::Pass {
         return Err(verdict.reason);
     }

@@ -28,7 +28,7 @@ mod tests;
 
 use canonical::FieldIndex;
 use lookup::Keys;
-use signature::{Reason, Signature};
+use signature::{Reason, Signature, Signed};
 use tags::TagList;
 use verify::{Evidence, Outcome, Verdict};
 
@@ -117,23 +117,23 @@ impl DkimCheck {
         let fields: Vec<_> = message.header.named(SIGNATURE_FIELD).collect();
         let parsed: Vec<_> =
             fields.iter().take(MAX_SIGNATURES).map(|f| Signature::parse(f.value)).collect();
-        let names = parsed.iter().flatten().map(|signature| signature.signed.key_name());
-        let keys = Keys::fetch(cx.dns, names).await;
         let index =
             if fields.is_empty() { FieldIndex::default() } else { FieldIndex::new(message.header) };
         let evidence = Evidence {
             fields: &index,
             bodies: message.body_hashes,
-            keys: &keys,
             now: cx.now,
             allow_unsigned_tail: self.config.allow_unsigned_tail,
         };
+        let hopeful = parsed.iter().flatten().map(|signature| &signature.signed);
+        let hopeful = hopeful.filter(|signed| verify::before_key(signed, &evidence).is_ok());
+        let keys = Keys::fetch(cx.dns, hopeful.map(Signed::key_name)).await;
         let tried: Vec<_> = fields
             .iter()
             .zip(parsed)
             .map(|(&field, parsed)| {
                 let verdict = match &parsed {
-                    Ok(signature) => verify::verify(signature, field, &evidence),
+                    Ok(signature) => verify::verify(signature, field, &evidence, &keys),
                     Err(reason) => Verdict::new(Outcome::PermError, reason),
                 };
                 Tried { field, parsed, verdict }
