@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use toml::de::DeValue;
 
-use super::check::{duration, size};
+use super::check::{describe, duration, size};
 use super::diagnostic::{Diagnostic, Source, nearest};
 use super::evaluate::{Effect, Evaluation, Outcome};
 use super::file::{Parsed, one_or_many};
@@ -225,7 +225,7 @@ fn typed(
         Type::List(_) => None,
     };
     if value.is_none() {
-        let message = format!("`{name}` cannot have this value; it is a {}", ty.name());
+        let message = format!("`{name}` cannot have this value; it is {}", describe(ty));
         report.push(Diagnostic::error("P0303", source, item.span(), message));
     }
     value
