@@ -127,7 +127,7 @@ fn uncomment(text: &str, mark: &str) -> String {
 fn the_sample_shows_the_defaults() {
     assert_eq!(config(&sample()), minimal());
     let with_defaults = uncomment(&sample(), "#");
-    assert!(with_defaults.contains("\nrecipients = 100\n"), "{with_defaults}");
+    assert!(with_defaults.contains("\nrecipients = 1000\n"), "{with_defaults}");
     assert_eq!(config(&with_defaults), minimal());
 }
 
@@ -257,7 +257,7 @@ fn files_that_cannot_be_read() {
     let found = load(&path).unwrap_err();
     let codes: Vec<_> =
         found.iter().filter(|d| d.severity == Severity::Error).map(|d| d.code).collect();
-    assert_eq!(codes, ["P0602", "P0602"]);
+    assert_eq!(codes, ["P0603", "P0603"]);
     assert!(render(&found, false).contains("portcullis.toml:4:10"), "{}", render(&found, false));
 
     let path = directory.write("portcullis.toml", LINES);
