@@ -11,16 +11,16 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::rustls::version::{TLS12, TLS13};
 use tokio_rustls::rustls::{ServerConfig, SupportedProtocolVersion};
 
+use crate::checks::Check;
 use crate::checks::arc::{ArcCheck, ArcConfig};
 use crate::checks::dkim::{DkimCheck, DkimConfig};
 use crate::checks::dmarc::{DmarcCheck, DmarcConfig};
-use crate::checks::dnsbl::{AnswerSet, Dnsbl, Zone};
+use crate::checks::dnsbl::Dnsbl;
 use crate::checks::header::HeaderCheck;
 use crate::checks::iprev::Iprev;
 use crate::checks::rate::{Per, Rate, Rates, What};
 use crate::checks::sender_domain::SenderDomain;
 use crate::checks::spf::{Spf, SpfHelo};
-use crate::checks::Check;
 use crate::config::{self, Config, Network};
 use crate::connection::tls::Acceptor;
 use crate::connection::{Door, Networks, Snapshot};
@@ -37,8 +37,6 @@ use super::program::Program;
 
 /// Keys that rates may count at one time; each takes about a hundred octets.
 const COUNTERS_MAX: usize = 1_000_000;
-/// For the next octets of a message (RFC 5321 4.5.3.2.5).
-const DATA_BLOCK_TIME: Duration = Duration::from_secs(180);
 
 /// What outlives a reload, and what a reload changes only where its options changed.
 pub struct Shared {
@@ -95,7 +93,7 @@ pub fn build(program: &Program, shared: &mut Shared) -> Result<Built, String> {
     let dns = resolver(&config.dns, shared)?;
     let spool = spool(&config.spool, shared)?;
     let backends = backends(config, shared);
-    let dnsbl = Arc::new(Dnsbl::new(zones(config)));
+    let dnsbl = Arc::new(Dnsbl::new(config.dnsbl.clone()));
     shared.generation += 1;
     let snapshot = Arc::new(Snapshot {
         generation: shared.generation,
@@ -156,14 +154,15 @@ fn door(
         pass_etrn: config.smtp.etrn == config::Query::Pass,
         limits: Limits {
             recipients: limits.recipients,
-            errors: count(limits.errors),
-            messages: count(limits.messages),
+            errors: limits.errors,
+            auth_failures: limits.auth_failures,
+            messages: limits.messages_per_session,
             message_size: limits.message_size,
-            idle_commands: count(limits.idle_commands),
+            line: limits.line,
+            idle_commands: limits.idle_commands,
             command_time: limits.command_timeout,
-            data_time: DATA_BLOCK_TIME.min(limits.data_timeout),
-            message_time: limits.data_timeout,
-            ..Limits::default()
+            data_time: limits.data_timeout,
+            data_rate: limits.data_rate,
         },
     };
     Door {
@@ -175,10 +174,6 @@ fn door(
         // Our own users' programs wait for the greeting; there is nothing to be found out.
         greet_delay: if role == Role::Mx { config.smtp.greet_delay } else { Duration::ZERO },
     }
-}
-
-fn count(n: usize) -> u32 {
-    u32::try_from(n).unwrap_or(u32::MAX)
 }
 
 pub fn networks(list: &[Network]) -> Networks {
@@ -198,24 +193,6 @@ fn checks(config: &Config, rules: &RuleSet, dnsbl: Arc<Dnsbl>) -> Vec<Box<dyn Ch
         Box::new(ArcCheck::new(ArcConfig { trusted_sealers: config.arc_sealers.clone() })),
         Box::new(DmarcCheck::new(DmarcConfig { forwarders: config.forwarders.clone() })),
     ]
-}
-
-fn zones(config: &Config) -> Vec<Zone> {
-    config
-        .dnsbl
-        .iter()
-        .map(|list| {
-            let answers: Vec<String> = list.answers.iter().map(ToString::to_string).collect();
-            Zone {
-                name: list.zone.clone(),
-                weight: i64::from(list.weight),
-                answers: AnswerSet::parse(&answers.join(",")).unwrap_or_default(),
-                display: Some(list.display.clone()),
-                ipv4: true,
-                ipv6: true,
-            }
-        })
-        .collect()
 }
 
 /// The rates that some rule reads, by the names that both sides share.
@@ -258,9 +235,10 @@ fn spool(config: &config::Spool, shared: &mut Shared) -> Result<Arc<SpoolSpace>,
     {
         return Ok(space.clone());
     }
-    let dir = config.directory.clone().unwrap_or_else(|| {
-        std::env::temp_dir().join(format!("portcullis-{}", std::process::id()))
-    });
+    let dir = config
+        .directory
+        .clone()
+        .unwrap_or_else(|| std::env::temp_dir().join(format!("portcullis-{}", std::process::id())));
     let space = SpoolSpace::new(SpoolConfig {
         dir: dir.clone(),
         memory_per_message: config.memory_per_message,

@@ -5,9 +5,7 @@
 use std::io;
 
 use rustix::process::{Gid, Uid};
-use rustix::thread::{
-    set_no_new_privs, set_thread_groups, set_thread_res_gid, set_thread_res_uid,
-};
+use rustix::thread::{set_no_new_privs, set_thread_groups, set_thread_res_gid, set_thread_res_uid};
 
 /// Becomes the user and group, for good. Without a user nothing changes but that no privilege can
 /// be gained any more.

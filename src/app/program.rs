@@ -31,7 +31,7 @@ impl Program {
             rule_sources.into_iter().map(|source| RuleFile { source, shipped: false }).collect();
         let rule_files = files.len();
         files.extend(policy::shipped());
-        let zones: Vec<String> = config.dnsbl.iter().map(|list| list.display.clone()).collect();
+        let zones: Vec<String> = config.dnsbl.iter().map(shown).collect();
         let options = policy::Options {
             profile: profile_name(config.profile),
             mode: match config.mode {
@@ -85,6 +85,11 @@ fn failures(test: &TestOutcome) -> Vec<Diagnostic> {
         found.place = None;
     }
     vec![test.detail.lines().fold(found, |found, line| found.help(line))]
+}
+
+/// What a list is called in rules: its real name may hold a secret key.
+fn shown(list: &config::DnsList) -> String {
+    list.display.clone().unwrap_or_else(|| list.name.clone())
 }
 
 pub fn profile_name(profile: config::Profile) -> &'static str {

@@ -70,11 +70,8 @@ impl Server {
         let built = build(program, &mut shared)?;
         let addresses: Vec<SocketAddr> = bound.iter().map(|bound| bound.address).collect();
         let doors = addresses.into_iter().zip(built.doors.iter().cloned()).collect();
-        let current = Generation {
-            snapshot: built.snapshot.clone(),
-            doors,
-            limits: limits(&program.config),
-        };
+        let current =
+            Generation { snapshot: built.snapshot.clone(), doors, limits: limits(&program.config) };
         let mut seed = [0; 8];
         let random = ring::rand::SystemRandom::new();
         ring::rand::SecureRandom::fill(&random, &mut seed).map_err(|_| "no random numbers")?;
@@ -115,11 +112,12 @@ impl Server {
             let Some((bound, (_, door))) = self.bound.get(n).zip(generation.doors.get(n)) else {
                 continue;
             };
-            let shut = proofs
-                .iter()
-                .any(|(backend, proof)| Arc::ptr_eq(backend, &door.backend) && *proof == Proof::Unsafe);
+            let shut = proofs.iter().any(|(backend, proof)| {
+                Arc::ptr_eq(backend, &door.backend) && *proof == Proof::Unsafe
+            });
             if !shut {
-                let listener = bound.open().map_err(|error| format!("{}: {error}", bound.address))?;
+                let listener =
+                    bound.open().map_err(|error| format!("{}: {error}", bound.address))?;
                 self.listen(bound.address, listener);
                 continue;
             }
@@ -345,11 +343,10 @@ fn doors(old: &Generation, config: &Config, built: &Built) -> Vec<(SocketAddr, A
 }
 
 fn limits(config: &Config) -> Limits {
-    let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
     Limits {
-        total: count(config.limits.sessions),
-        per_client: count(config.limits.sessions_per_client),
-        per_network: count(config.limits.sessions_per_network),
+        total: config.limits.sessions,
+        per_client: config.limits.sessions_per_client,
+        per_network: config.limits.sessions_per_network,
     }
 }
 

@@ -249,8 +249,7 @@ impl Session {
         let slowest = receiving.since
             + limits.data_time
             + std::time::Duration::from_secs(receiving.received / limits.data_rate.max(1));
-        let latest = receiving.since + limits.message_time;
-        self.deadline = slowest.min(latest).min(now + limits.data_time);
+        self.deadline = slowest.min(now + limits.data_time);
         used
     }
 

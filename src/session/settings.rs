@@ -63,8 +63,6 @@ pub struct Limits {
     pub command_time: Duration,
     /// For the next octets of a message.
     pub data_time: Duration,
-    /// For a whole message.
-    pub message_time: Duration,
     /// Octets a second that a message must come with, on the whole, after its first `data_time`.
     pub data_rate: u64,
 }
@@ -82,7 +80,6 @@ impl Default for Limits {
             idle_commands: 100,
             command_time: Duration::from_secs(300),
             data_time: Duration::from_secs(180),
-            message_time: Duration::from_secs(1800),
             data_rate: 256,
         }
     }
