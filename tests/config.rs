@@ -302,6 +302,32 @@ fn postconf(directory: &Path, arguments: &[&str]) -> String {
 
 #[test]
 #[ignore = "needs Postfix's postconf"]
+fn the_postfix_page_has_the_scripts_commands() {
+    let directory = Directory::new("postfix-page");
+    directory.write("main.cf", "compatibility_level = 3.6\nmynetworks = 127.0.0.0/8\n");
+    directory.write(
+        "master.cf",
+        "smtp inet n - y - - smtpd\nsubmission inet n - y - - smtpd\nsmtp unix - - y - - smtp\n",
+    );
+    let mut script = std::process::Command::new(in_project("config/postfix/enable.sh"));
+    let output =
+        script.arg("-c").arg(&directory.0).args(["-n", "mx", "submission"]).output().unwrap();
+    let plain = |text: &str| {
+        let lines = text.lines().map(|line| line.replace('\'', ""));
+        let commands = lines.filter(|line| line.starts_with("postconf -"));
+        // A comment may stand behind.
+        let commands = commands.map(|line| line.split("  ").next().unwrap().to_owned());
+        commands.collect::<std::collections::BTreeSet<_>>()
+    };
+    let printed = plain(&String::from_utf8(output.stdout).unwrap());
+    assert_eq!(printed.len(), 27);
+    let page = plain(&fs::read_to_string(in_project("config/postfix/README.md")).unwrap());
+    let missing: Vec<_> = printed.difference(&page).collect();
+    assert!(missing.is_empty(), "{missing:#?}");
+}
+
+#[test]
+#[ignore = "needs Postfix's postconf"]
 fn the_postfix_scripts_go_there_and_back() {
     let directory = Directory::new("postfix");
     directory.write(

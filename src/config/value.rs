@@ -130,13 +130,15 @@ fn string(kind: &Kind, text: &str) -> Result<Value, Wrong> {
             Some(at) => Ok(Value::Choice(at)),
             None => Err(no_such_word(words, text)),
         },
-        Kind::Hostname => match domain(text).filter(|name| name.contains('.')) {
-            Some(name) => Ok(Value::Text(name)),
-            None => Err(malformed(
-                "this is no full host name",
-                "letters, digits and hyphens, with a dot: \"mx1.example.com\"",
-            )),
-        },
+        Kind::Hostname => {
+            match domain(text).filter(|name| name.contains('.') && !name.contains('_')) {
+                Some(name) => Ok(Value::Text(name)),
+                None => Err(malformed(
+                    "this is no full host name",
+                    "letters, digits and hyphens, with a dot: \"mx1.example.com\"",
+                )),
+            }
+        }
         Kind::Domain => domain(text)
             .map(Value::Text)
             .ok_or_else(|| malformed("this is no domain", "write it as \"example.org\"")),
