@@ -6,12 +6,17 @@
 //! fields come from [`crate::facts::registry`].
 
 mod check;
+mod check_text;
+mod check_value;
 pub mod checkset;
 pub mod codes;
 pub mod diagnostic;
 mod evaluate;
 mod expr;
 mod file;
+mod file_list;
+mod file_reply;
+mod file_rule;
 mod lexer;
 mod lint;
 mod list;
@@ -22,6 +27,7 @@ mod ruleset;
 mod selftest;
 mod shipped;
 mod toml_walk;
+mod units;
 
 #[cfg(test)]
 mod mistakes;

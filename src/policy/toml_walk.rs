@@ -323,6 +323,14 @@ pub(super) fn text_of(source: &Arc<Source>, item: &Item<'_>) -> Option<Text> {
     }
 }
 
+/// The values of an array or a single value, as texts.
+pub(super) fn one_or_many(source: &Arc<Source>, item: &Item<'_>) -> Option<Vec<Text>> {
+    match item.get_ref() {
+        DeValue::Array(items) => items.iter().map(|item| text_of(source, item)).collect(),
+        _ => text_of(source, item).map(|text| vec![text]),
+    }
+}
+
 pub(super) fn not_one_of(text: &Text, what: &str, names: &[&str]) -> Diagnostic {
     let error = text.error_all("P0302", format!("{what} cannot be \"{}\"", text.value));
     match nearest(&text.value, names.iter().copied()) {
