@@ -106,6 +106,12 @@ impl Checker<'_, '_> {
     }
 
     pub(super) fn alone(&mut self, operand: &Operand) -> Option<Expr> {
+        match operand.kind {
+            // All of nothing, any of nothing.
+            Kind::Bool(true) => return Some(Expr::And(Box::new([]))),
+            Kind::Bool(false) => return Some(Expr::Or(Box::new([]))),
+            _ => {}
+        }
         let Kind::Field(name, key) = &operand.kind else {
             self.error("P0303", &operand.span, "a value by itself is not a condition".into());
             return None;

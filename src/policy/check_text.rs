@@ -144,7 +144,11 @@ impl Checker<'_, '_> {
         match list::domain(text) {
             Ok(domain) => Some(domain),
             Err(message) => {
-                self.error("P0303", span, message);
+                let above = text.strip_prefix("*.").or_else(|| text.strip_prefix('.'));
+                let found = self.error("P0303", span, message);
+                if let Some(above) = above {
+                    found.help.push(format!("under \"{above}\" takes it and all below it"));
+                }
                 None
             }
         }

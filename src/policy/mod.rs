@@ -26,11 +26,14 @@ mod rule;
 mod ruleset;
 mod selftest;
 mod shipped;
+mod toml_text;
 mod toml_walk;
 mod units;
 
 #[cfg(test)]
 mod mistakes;
+#[cfg(test)]
+mod properties;
 #[cfg(test)]
 mod semantics;
 
