@@ -12,6 +12,7 @@ pub mod checkset;
 pub mod codes;
 pub mod diagnostic;
 mod evaluate;
+mod explain;
 mod expr;
 mod file;
 mod file_list;
@@ -39,6 +40,7 @@ mod semantics;
 
 pub use checkset::CheckSet;
 pub use evaluate::{Effect, Evaluation, Match, Outcome};
+pub use explain::Asked;
 pub use rule::{Action, Mode, RateDecl, RatePer, RateWhat, Rule};
 pub use ruleset::{Delay, Options, RuleFile, RuleSet, compile};
 pub use selftest::{TestOutcome, run_tests};

@@ -247,5 +247,5 @@ pub(super) fn not_one_of(text: &Text, what: &str, names: &[&str]) -> Diagnostic 
 /// The line of an offset, from 1.
 pub(super) fn line_of(source: &Source, offset: usize) -> usize {
     let before = source.text.as_bytes().get(..offset).unwrap_or(source.text.as_bytes());
-    1 + before.iter().filter(|b| **b == b'\n').count()
+    1 + memchr::memchr_iter(b'\n', before).count()
 }
