@@ -106,9 +106,11 @@ where
         untold: false,
     };
     shell.run(stop).await;
-    shell.upstream.quit();
+    // The client is let go before the backend.
+    shell.io = Io::Gone;
     let counts = shell.session.counts().to_string();
     shell.reporter.disconnected(&shell.judge.journal.client_name(), &counts);
+    shell.upstream.quit().await;
 }
 
 impl<S> Shell<S>
@@ -131,7 +133,9 @@ where
             while let Some(action) = self.session.action() {
                 if let Action::Close = action {
                     let _ = self.flush().await;
-                    let _ = timeout(WRITE_TIME, self.io.shutdown()).await;
+                    if let Io::Tls(stream) = &mut self.io {
+                        let _ = timeout(WRITE_TIME, stream.shutdown()).await;
+                    }
                     return;
                 }
                 self.perform(action).await;
@@ -390,7 +394,7 @@ where
 
     async fn start_tls(&mut self) {
         let _ = self.flush().await;
-        self.upstream.forget();
+        self.upstream.forget().await;
         match handshake(&mut self.io, &self.door).await {
             Some(facts) => {
                 self.judge.tls = Some(facts);
