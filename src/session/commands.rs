@@ -68,9 +68,6 @@ impl Session {
     pub(super) fn syntax_error(&mut self, now: Instant, error: SyntaxError) {
         self.verb = "UNKNOWN";
         self.counts.add(self.verb);
-        if let State::Refused = self.state {
-            return self.wrong(now, Reason::RefusedBefore, "");
-        }
         match error {
             SyntaxError::Arguments { usage, .. } => {
                 self.wrong(now, Reason::CommandArguments, usage);

@@ -404,7 +404,10 @@ impl Session {
         if self.errors > self.settings.limits.errors {
             return self.refuse(Reason::TooManyErrors, "");
         }
-        self.refuse(reason, argument);
+        match self.state {
+            State::Refused => self.refuse(Reason::RefusedBefore, ""),
+            _ => self.refuse(reason, argument),
+        }
         self.rest(now);
     }
 
