@@ -296,7 +296,7 @@ impl Observer {
         };
         let place = self.place();
         self.coverage.meet(&format!("{place}: {name}"));
-        if unit.raw.starts_with(b"\x16\x03") {
+        if unit.record {
             self.coverage.meet("end: TLS record");
         }
         self.count(&command, reply)?;

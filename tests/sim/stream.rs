@@ -23,6 +23,8 @@ pub(crate) struct Unit {
     pub(crate) mode: Mode,
     /// As sent, with its end.
     pub(crate) raw: Vec<u8>,
+    /// No line at all: TLS without STARTTLS.
+    pub(crate) record: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,13 +54,14 @@ impl Stream {
     /// The next unit if it is complete.
     pub(crate) fn peek(&self, mode: Mode, tls: bool) -> Option<Unit> {
         let rest = self.rest();
+        let record = mode == Mode::Command && !tls && rest.starts_with(b"\x16\x03");
         let end = match mode {
-            Mode::Command if !tls && rest.starts_with(b"\x16\x03") => rest.len(),
+            _ if record => rest.len(),
             Mode::Command | Mode::Response => rest.iter().position(|octet| *octet == b'\n')? + 1,
             Mode::Data if rest.starts_with(b".\r\n") => 3,
             Mode::Data => rest.windows(5).position(|window| window == b"\r\n.\r\n")? + 5,
         };
-        Some(Unit { mode, raw: rest[..end].to_vec() })
+        Some(Unit { mode, raw: rest[..end].to_vec(), record })
     }
 
     pub(crate) fn take(&mut self, unit: &Unit) {
@@ -70,7 +73,7 @@ impl Unit {
     /// The command it is, or what is wrong with it.
     pub(crate) fn command(&self) -> Result<Command, &'static str> {
         let raw = &self.raw;
-        if raw.starts_with(b"\x16\x03") {
+        if self.record {
             return Ok(Command::Http);
         }
         if raw.len() > COMMAND_MAX {
