@@ -83,7 +83,7 @@ impl Backend {
 
     pub(crate) fn auth(&mut self, responded: bool) -> (&'static str, Answer) {
         let kind = if self.rng.permille(self.faults) {
-            *self.rng.pick(AUTH)
+            if self.rng.permille(300) { "535" } else { *self.rng.pick(AUTH) }
         } else if responded {
             "235"
         } else {

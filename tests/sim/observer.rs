@@ -140,8 +140,8 @@ impl Observer {
 
     pub(crate) fn gone(&mut self) {
         let place = match self.mode {
-            _ if self.outstanding.is_some() => "while waiting",
             _ if !self.greeted => "in greeting",
+            _ if self.outstanding.is_some() => "while waiting",
             Mode::Command => "in command",
             Mode::Response => "in response",
             Mode::Data => "in data",

@@ -345,7 +345,7 @@ fn settings(rng: &mut Rng, goal: Goal, role: Role, wants_tls: bool) -> Settings 
     let limits = Limits {
         recipients: pick(2, 6),
         errors: pick(3, 30) as u32,
-        auth_failures: pick(2, 5) as u32,
+        auth_failures: pick(2, 3) as u32,
         messages: pick(2, 40) as u32,
         message_size: pick(60, 3000) as u64,
         line: pick(40, 50) as u64,
