@@ -93,7 +93,7 @@ impl Backend {
     }
 
     fn kind(&mut self, kinds: &[&'static str]) -> &'static str {
-        if self.rng.permille(self.faults) { *self.rng.pick(kinds) } else { "2xx" }
+        if self.rng.permille(self.faults) { kinds[self.rng.below(kinds.len())] } else { "2xx" }
     }
 
     fn answer(&mut self, kind: &str) -> Answer {
