@@ -171,7 +171,11 @@ where
                     told_to_stop = true;
                     return Poll::Ready(Some(Event::Shutdown));
                 }
-                // The timer is set anew only when it goes off: most commands come long before.
+                // The timer is set anew only when it goes off, since most commands come long
+                // before, and when it would go off too late.
+                if timer.deadline().into_std() > deadline {
+                    timer.as_mut().reset(Instant::from_std(deadline));
+                }
                 while timer.as_mut().poll(cx).is_ready() {
                     if Instant::now().into_std() >= deadline {
                         return Poll::Ready(Some(Event::Tick));
@@ -195,7 +199,8 @@ where
                     receiver.push(octets);
                 }
             };
-            let used = session.input(now(), octets, &mut body);
+            // The rest of a line whose beginning is parked is taken with it.
+            let used = if parked.is_empty() { session.input(now(), octets, &mut body) } else { 0 };
             parked.extend_from_slice(octets.get(used..).unwrap_or_default());
         })
     }
@@ -308,7 +313,9 @@ where
             return self.judge.refuse(&self.session, Reason::Loop, None);
         }
         let verdict = self.flushing(Stage::Message, Some(&message)).await;
-        self.message = Some(message);
+        if let Verdict::Pass { .. } = verdict {
+            self.message = Some(message);
+        }
         verdict
     }
 

@@ -118,7 +118,7 @@ impl Upstream {
         let reply = connection.command(line, COMMAND_TIME).await;
         let reply = self.checked(reply)?;
         if sasl {
-            self.authenticated = reply.is_success();
+            self.authenticated = reply.code() == 235;
             self.mail = if reply.code() == 334 { Mail::Sasl } else { Mail::Unknown };
         }
         Ok(reply)
