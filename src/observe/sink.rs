@@ -10,6 +10,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::Level;
+use crate::message::date;
 
 /// Octets of lines that may wait for the writer.
 const WAITING_MAX: usize = 4 << 20;
@@ -159,7 +160,7 @@ impl Writer {
             }
             Target::Stderr => {
                 let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-                let time = rfc3339(now.as_secs());
+                let time = date::print_rfc3339(now.as_secs());
                 let _ = writeln!(self.output, "{time} portcullis/smtpd[{pid}]: {line}");
             }
             Target::Syslog(path) => {
@@ -188,38 +189,9 @@ impl Writer {
     }
 }
 
-/// `2026-06-08T09:12:02Z`.
-fn rfc3339(seconds: u64) -> String {
-    let (days, rest) = (seconds / 86_400, seconds % 86_400);
-    // Days since 0000-03-01, in eras of 400 years.
-    let z = days + 719_468;
-    let era = z / 146_097;
-    let day_of_era = z % 146_097;
-    let year_of_era =
-        (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let shifted = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * shifted + 2) / 5 + 1;
-    let month = if shifted < 10 { shifted + 3 } else { shifted - 9 };
-    let year = year_of_era + era * 400 + u64::from(month <= 2);
-    format!(
-        "{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}Z",
-        rest / 3600,
-        rest / 60 % 60,
-        rest % 60
-    )
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn dates() {
-        assert_eq!(rfc3339(0), "1970-01-01T00:00:00Z");
-        assert_eq!(rfc3339(951_782_400), "2000-02-29T00:00:00Z");
-        assert_eq!(rfc3339(1_795_478_400 - 1), "2026-11-23T23:59:59Z");
-    }
 
     #[test]
     fn syslog_gets_facility_severity_and_tag() {
