@@ -17,6 +17,7 @@ pub(crate) const AUTH: &[&str] =
     &["334", "334 lines", "235", "other 2xx", "535", "454", "421", "3xx", "failed"];
 pub(crate) const FAILURES: &[Reason] = &[
     Reason::BackendDown,
+    Reason::BackendBusy,
     Reason::BackendIdentity,
     Reason::BackendGreeting,
     Reason::BackendLost,
