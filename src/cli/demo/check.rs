@@ -82,10 +82,7 @@ fn check_stored(scene: &Scene, tagged: Option<&str>, stored: &[Stored]) -> Resul
         .filter(|line| !line.starts_with([' ', '\t']))
         .map(|line| line.split_once(':').map_or("?", |(name, _)| name))
         .collect();
-    let mut expected = vec!["Received"];
-    if message.login.is_none() || names.contains(&"Authentication-Results") {
-        expected.push("Authentication-Results");
-    }
+    let mut expected = vec!["Authentication-Results"];
     if tagged.is_some() {
         expected.push("X-Portcullis-Quarantine");
     }
@@ -98,6 +95,9 @@ fn check_stored(scene: &Scene, tagged: Option<&str>, stored: &[Stored]) -> Resul
     let envelope = (message.from.as_str(), message.recipients.as_slice());
     if envelope != (scene.from, &[scene.to.to_owned()]) {
         return Err(format!("the backend was told {envelope:?}"));
+    }
+    if message.login.is_some() != scene.password.is_some() {
+        return Err(format!("the backend takes the user for {:?}", message.login));
     }
     if message.client != scene.client.to_string() {
         return Err(format!("the backend takes the client for {}", message.client));

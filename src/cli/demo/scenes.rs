@@ -246,7 +246,7 @@ fn users() -> [Scene; 4] {
             .expects(refused("530 5.7.0", "auth.required")),
         user("submission, wrong password", 6, "phone.isp.example")
             .logs_in(Port::Submission, Some("12345"))
-            .expects(refused("535 5.7.8", "backend")),
+            .expects(refused("535 5.7.8", "auth.bad")),
         user("submission, right password", 7, "desk.isp.example")
             .logs_in(Port::Submission, Some(PASSWORD)),
         user("the same, TLS from the start", 7, "desk.isp.example")
