@@ -44,12 +44,15 @@ pub(super) fn check(scene: &Scene, outcome: &Outcome) -> Vec<String> {
         Some(_) => {}
     }
     match scene.expected {
-        Expected::Kept { warning, tagged } => {
+        Expected::Kept { warning, tagged, declined } => {
             let warned = |rule: &str| {
                 decisions.iter().any(|made| made.kind == Kind::Warning && made.by.name() == rule)
             };
             if let Some(rule) = warning.filter(|rule| !warned(rule)) {
                 wrong.push(format!("rule {rule} did not warn"));
+            }
+            if !outcome.records.iter().any(|record| declining(record).eq(declined)) {
+                wrong.push(format!("the DNS lists that decline are not {declined:?}"));
             }
             wrong.extend(check_stored(scene, tagged, &outcome.stored).err());
             if !tagged.is_none_or(|rule| has_applied(&outcome.records, rule)) {
@@ -62,6 +65,15 @@ pub(super) fn check(scene: &Scene, outcome: &Outcome) -> Vec<String> {
         Expected::Refused { .. } => {}
     }
     wrong
+}
+
+/// The DNS lists whose answers were addresses and yet no listings.
+pub(super) fn declining(record: &Record) -> impl Iterator<Item = &str> {
+    let runs = record.checks.iter().filter(|run| run.check == "dnsbl");
+    runs.filter_map(|run| run.evidence.as_array())
+        .flatten()
+        .filter(|list| list.get("answers").is_some() && list.get("weight").is_none())
+        .filter_map(|list| list.get("zone")?.as_str())
 }
 
 fn has_applied(records: &[Record], rule: &str) -> bool {

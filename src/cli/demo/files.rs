@@ -92,7 +92,7 @@ key         = "{folder}/key.pem"
 [dns]
 servers = ["{dns}"]
 
-# A list that works, one that refuses to answer, and one that has closed and lists everybody.
+# A list that works, one that at times declines to answer, and one that has closed and lists everybody.
 [[dnsbl]]
 zone    = "bl.demo"
 weight  = 4

@@ -16,6 +16,7 @@ mod watch;
 mod world;
 
 use std::future::pending;
+use std::io::{IsTerminal as _, stdout};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -44,6 +45,11 @@ use crate::relay::TcpDial;
 const HOST: &str = "mx1.example.com";
 const USER: &str = "joe";
 const PASSWORD: &str = "open sesame";
+
+const YOUR_TURN: &str = "
+That was all of them. Now it is your turn: send mail to joe@example.com, to nobody@example.com, from
+me@bank.example, with \"casino\" in its subject. Then change the rules. Ctrl-C ends it.
+";
 
 pub(super) fn demo(once: bool) -> u8 {
     let outcome = tokio::runtime::Builder::new_current_thread()
@@ -92,17 +98,22 @@ async fn run(once: bool) -> Result<bool, String> {
     let acts = async {
         let tally = play.all(&scenes, once).await;
         if !once {
-            say("\nThat was all of them. Now it is your turn; Ctrl-C ends it.\n");
+            say(YOUR_TURN);
             play.audience().await;
             return pending().await;
         }
         tally
     };
     let mut acts = std::pin::pin!(acts);
+    let on_terminal = stdout().is_terminal();
     let tally = loop {
         tokio::select! {
             tally = &mut acts => break Some(tally),
             _ = hangup.recv() => {
+                // The signal also says that the terminal is gone.
+                if on_terminal && !stdout().is_terminal() {
+                    break None;
+                }
                 server.reload().await;
             }
             _ = terminate.recv() => break None,
@@ -152,7 +163,7 @@ fn introduce(folder: &Folder, listeners: &Listeners) {
     say(&format!(
         "Portcullis demo. Nothing here touches your mail, your DNS or your files. Ctrl-C ends it.
 
-  SMTP         {smtp}   try: swaks --server {smtp} --to joe@example.com
+  SMTP         {smtp}   try: swaks --server {smtp} --from me@friend.example --to joe@example.com
                                 (or: nc -C {ip} {port})
   submission   {submission}   STARTTLS; user {USER}, password \"{PASSWORD}\"
   submissions  {submissions}   TLS from the start

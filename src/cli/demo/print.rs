@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::io::{IsTerminal as _, Write as _, stdout};
 
+use super::check::declining;
 use crate::history::{By, Decision, Kind, Record};
 use crate::observe::Level;
 use crate::observe::line::Safe;
@@ -89,7 +90,7 @@ impl Printer {
     /// What the server says of itself; that it listens we say better.
     pub(super) fn event(&self, level: Level, text: &str) {
         if level != Level::Info || text.starts_with("reloaded") {
-            let time = crate::cli::demo::now();
+            let time = super::now();
             say(&format!("{}  {}", clock(time), Safe(text)));
         }
     }
@@ -130,6 +131,7 @@ fn findings(record: &Record) -> String {
             words.push(format!("{name} {value}"));
         }
     }
+    words.extend(declining(record).map(|zone| format!("{zone} answers an error: no listing")));
     if words.is_empty() { "nothing against it".to_owned() } else { words.join(", ") }
 }
 

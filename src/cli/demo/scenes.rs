@@ -39,6 +39,8 @@ pub(super) enum Expected {
         warning: Option<&'static str>,
         /// The rule that marks it.
         tagged: Option<&'static str>,
+        /// The DNS list that answers with an error in the clothes of a listing.
+        declined: Option<&'static str>,
     },
     /// Nothing reaches the backend.
     Refused {
@@ -49,8 +51,9 @@ pub(super) enum Expected {
     },
 }
 
-const KEPT: Expected = Expected::Kept { warning: None, tagged: None };
-const INDIRECT: Expected = Expected::Kept { warning: None, tagged: Some("dmarc-reject-indirect") };
+const KEPT: Expected = Expected::Kept { warning: None, tagged: None, declined: None };
+const INDIRECT: Expected =
+    Expected::Kept { warning: None, tagged: Some("dmarc-reject-indirect"), declined: None };
 
 const fn refused(code: &'static str, by: &'static str) -> Expected {
     Expected::Refused { code, by }
@@ -172,14 +175,23 @@ fn strangers(world: &World) -> Option<Vec<Scene>> {
             [198, 51, 100, 24],
             "mail.small.example",
             "ann@small.example",
-        ),
+        )
+        .expects(Expected::Kept {
+            warning: None,
+            tagged: None,
+            declined: Some("open.demo"),
+        }),
         Scene::new(
             "SPF fails, nothing else",
             [198, 51, 100, 60],
             "host60.isp.example",
             "bob@club.example",
         )
-        .expects(Expected::Kept { warning: Some("spf-fail"), tagged: None }),
+        .expects(Expected::Kept {
+            warning: Some("spf-fail"),
+            tagged: None,
+            declined: None,
+        }),
         Scene::new(
             "sender that takes no mail",
             [198, 51, 100, 50],

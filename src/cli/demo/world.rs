@@ -105,12 +105,10 @@ nomail.example.      MX  0 .
 23.100.51.198.bl.demo.   A   127.0.0.4
 23.100.51.198.bl.demo.   TXT "sends spam"
 
-; One that refuses to answer public resolvers, and says so as an address. Its test entries answer,
-; so it is asked.
-*.open.demo.             A   127.255.255.254
+; One that works and then declines to answer, which it says as an address.
 2.0.0.127.open.demo.     A   127.0.0.2
-1.0.0.127.open.demo.     NXDOMAIN
+24.100.51.198.open.demo. A   127.255.255.254
 
-; One that has closed and lists the whole world.
-*.dead.demo.             A   127.0.0.2
+; One that has closed and lists the whole world, slowly.
+*.dead.demo. @50         A   127.0.0.2
 "#;
