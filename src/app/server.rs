@@ -31,6 +31,8 @@ use super::workers::Workers;
 const LISTS_EVERY: Duration = Duration::from_secs(600);
 /// A list that failed is looked at again sooner.
 const SICK_LISTS_EVERY: Duration = Duration::from_secs(60);
+/// Clients, or a new generation, wait this long for the first test of the lists.
+const LISTS_FIRST: Duration = Duration::from_secs(5);
 /// Out of file descriptors, or the like: new connections can wait.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
@@ -52,6 +54,7 @@ pub struct Server {
     reporter: Arc<dyn Reporter>,
     stop: watch::Sender<bool>,
     seeds: Arc<AtomicU64>,
+    dnsbl: Arc<Dnsbl>,
     /// What goes on beside the sessions and ends with the generation.
     errands: Vec<AbortHandle>,
     /// What ends with the server.
@@ -62,8 +65,8 @@ pub struct Server {
 }
 
 impl Server {
-    /// Builds the first generation. Sessions are served by `workers`. `bound` are the sockets of the configuration's listeners, in
-    /// their order; none is open to clients yet. `path` is read again on reload.
+    /// Builds the first generation. Sessions are served by `workers`. `bound` are the sockets of the
+    /// configuration's listeners, in their order; none is open to clients yet. `path` is read again on reload.
     pub fn new(
         program: &Program,
         path: Option<PathBuf>,
@@ -90,6 +93,7 @@ impl Server {
             reporter,
             stop: watch::Sender::new(false),
             seeds: Arc::new(AtomicU64::new(u64::from_le_bytes(seed))),
+            dnsbl: built.dnsbl.clone(),
             errands: Vec::new(),
             errands_forever: Vec::new(),
             listeners: Arc::default(),
@@ -104,10 +108,11 @@ impl Server {
         self.bound.iter().map(|bound| bound.address).collect()
     }
 
-    /// Proves the backends and opens the ports of those that are not known to be unsafe. The
+    /// Tests the DNS lists, proves the backends and opens the ports of those that are not known to be unsafe. The
     /// others are opened when they are.
     pub async fn open(&mut self) -> Result<(), String> {
         let generation = self.current.load_full();
+        test_lists(&self.dnsbl, &generation.snapshot).await;
         let backends = backends_of(&generation);
         let mut proofs = Vec::new();
         for backend in backends {
@@ -202,7 +207,9 @@ impl Server {
             let proof = prove(backend, &program.config.hostname, &*self.reporter).await;
             self.keep_proving(backend, proof);
         }
+        test_lists(&built.dnsbl, &built.snapshot).await;
         self.current.store(Arc::new(generation));
+        self.dnsbl = built.dnsbl.clone();
         self.watch_lists(&built.dnsbl, &built.snapshot);
         let rules = &built.snapshot.rules;
         let text = format!(
@@ -381,6 +388,14 @@ fn limits(config: &Config) -> Limits {
         per_client: config.limits.sessions_per_client,
         per_network: config.limits.sessions_per_network,
     }
+}
+
+/// A list that lists everything has to be known before it is asked about a client: it would refuse
+/// all mail for good.
+async fn test_lists(dnsbl: &Dnsbl, snapshot: &Snapshot) {
+    let budget = Budget::new(snapshot.dns.clone(), 1000, LISTS_FIRST);
+    // A list that could not be tested is used, and tested again.
+    let _ = timeout(LISTS_FIRST, dnsbl.probe_all(&budget)).await;
 }
 
 /// Asks the lists for their test entries and says when one falls sick or recovers.

@@ -150,7 +150,8 @@ impl Judge {
         self.edits = Edits::default();
     }
 
-    fn finish(&mut self) {
+    /// The mail, or the session in the middle of one, is over.
+    pub(super) fn finish(&mut self) {
         let runs = self.found.runs.iter().map(|(_, run)| run);
         self.journal.finish(self.facts.as_ref(), runs);
     }

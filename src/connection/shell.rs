@@ -108,6 +108,7 @@ where
     shell.run(stop).await;
     // The client is let go before the backend.
     shell.io = Io::Gone;
+    shell.judge.finish();
     let counts = shell.session.counts().to_string();
     shell.reporter.disconnected(&shell.judge.journal.client_name(), &counts);
     shell.upstream.quit().await;
