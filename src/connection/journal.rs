@@ -9,6 +9,7 @@ use crate::history::{By, CheckRun, Decision, Kind, NotRun, Record, RuleMatch};
 use crate::observe::Reporter;
 use crate::policy::{Effect, Evaluation, Outcome};
 use crate::session::{DecisionId, Session, Transaction};
+use crate::smtp::address::Mailbox;
 use crate::smtp::reply::{Class, Reply};
 use crate::verdict::{Reason, Verdict};
 
@@ -22,6 +23,8 @@ pub(super) struct Journal {
     /// Of the mail that the session is at.
     id: DecisionId,
     record: Option<Box<Record>>,
+    /// The client's, once it was looked up; of no mail in particular.
+    name: String,
     /// What strangers are not told of the next refusal.
     pub(super) cause: Option<String>,
 }
@@ -33,7 +36,15 @@ impl Journal {
         client: SocketAddr,
         id: DecisionId,
     ) -> Journal {
-        Journal { snapshot, reporter, client, id, record: None, cause: None }
+        Journal {
+            snapshot,
+            reporter,
+            client,
+            id,
+            record: None,
+            name: "unknown".into(),
+            cause: None,
+        }
     }
 
     /// What the rules said at a stage.
@@ -47,10 +58,12 @@ impl Journal {
         verdict: &Verdict,
     ) {
         let snapshot = self.snapshot.clone();
+        self.name = name_of(facts);
+        let name = self.name.clone();
         let record = self.record(session, session.id());
         record.note_facts(facts);
         record.checks = runs.cloned().collect();
-        record.client.name = name_of(facts);
+        record.client.name = name;
         let mut warnings = Vec::new();
         for found in &evaluation.matched {
             let Some(rule) = snapshot.rules.rules().get(found.rule) else { continue };
@@ -146,8 +159,7 @@ impl Journal {
 
     /// `mail.example.org[192.0.2.1]`, or unknown as long as the name is.
     pub(super) fn client_name(&self) -> String {
-        let name = self.record.as_ref().map_or("unknown", |record| &record.client.name);
-        format!("{name}[{}]", self.client.ip())
+        format!("{}[{}]", self.name, self.client.ip())
     }
 
     fn hand_on(&mut self) {
@@ -173,7 +185,7 @@ impl Journal {
                 client: Client {
                     ip: self.client.ip().to_string(),
                     port: self.client.port(),
-                    name: "unknown".into(),
+                    name: self.name.clone(),
                 },
                 helo: String::new(),
                 proto: String::new(),
@@ -191,8 +203,7 @@ impl Journal {
             record.proto = if session.esmtp() { "ESMTP".into() } else { "SMTP".into() };
         }
         if let Some(mail) = session.mail() {
-            record.from =
-                Some(mail.mail.path.mailbox().map(ToString::to_string).unwrap_or_default());
+            record.from = Some(mail.mail.path.mailbox().map(Mailbox::address).unwrap_or_default());
         }
         record.user = session.auth().map(|auth| auth.user.to_string());
         record

@@ -23,7 +23,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::facts::Stage;
-use crate::smtp::command::Command;
+use crate::smtp::command::{Command, is_tls_handshake};
 use crate::smtp::data::DataScanner;
 use crate::smtp::ehlo::Capabilities;
 use crate::smtp::line::{AUTH_LINE_MAX, COMMAND_LINE_MAX, Framed, LineFramer};
@@ -170,6 +170,12 @@ impl Session {
         while used < input.len() {
             let rest = &input[used..];
             used += match self.state {
+                // Holds NULs and seldom an end of line: it is no line at all.
+                State::Ready if used == 0 && is_tls_handshake(rest) => {
+                    self.verb = "HTTP";
+                    self.refuse(Reason::Http, "");
+                    rest.len()
+                }
                 State::Ready | State::Refused | State::Challenged(_) => {
                     let max = match self.state {
                         State::Challenged(_) => AUTH_LINE_MAX,
