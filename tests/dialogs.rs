@@ -4,11 +4,8 @@
 //! `UPDATE_EXPECTED=1 cargo test --test dialogs` writes what clients are told into the files.
 #![allow(clippy::unwrap_used)]
 
-mod support {
-    pub mod backend;
-    pub mod dialog;
-    pub mod server;
-}
+#[path = "support/mod.rs"]
+mod support;
 
 use support::dialog;
 
