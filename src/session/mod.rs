@@ -167,7 +167,9 @@ impl Session {
     /// took. Message octets go to `body`. Takes none while an answer is awaited.
     pub fn input(&mut self, now: Instant, input: &[u8], body: &mut dyn FnMut(&[u8])) -> usize {
         let mut used = 0;
-        while used < input.len() {
+        // What an action prepares must be there before the octets that need it: a message may come
+        // in one segment with its DATA.
+        while used < input.len() && self.actions.is_empty() {
             let rest = &input[used..];
             used += match self.state {
                 // Holds NULs and seldom an end of line: it is no line at all.
