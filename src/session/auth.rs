@@ -25,10 +25,10 @@ impl Session {
             Reason::AuthOff
         } else if self.helo.is_none() {
             return self.wrong(now, Reason::CommandSequence, "send EHLO first");
-        } else if self.auth.is_some() {
-            Reason::AuthAgain
         } else if self.mail.is_some() {
             Reason::AuthInMail
+        } else if self.auth.is_some() {
+            Reason::AuthAgain
         } else if !self.tls {
             Reason::AuthNeedsTls
         } else {
