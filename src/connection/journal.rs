@@ -25,6 +25,8 @@ pub(super) struct Journal {
     record: Option<Box<Record>>,
     /// The client's, once it was looked up; of no mail in particular.
     name: String,
+    /// The recipients of the message that came last: when it is refused its transaction is over.
+    recipients: Vec<String>,
     /// What strangers are not told of the next refusal.
     pub(super) cause: Option<String>,
 }
@@ -43,6 +45,7 @@ impl Journal {
             id,
             record: None,
             name: "unknown".into(),
+            recipients: Vec::new(),
             cause: None,
         }
     }
@@ -116,6 +119,11 @@ impl Journal {
         self.decided(session, id, stage, kind_of(reply), by, reply.to_line(), cause);
     }
 
+    /// A message follows.
+    pub(super) fn message_begins(&mut self, session: &Session) {
+        self.recipients = session.mail().map(recipients_of).unwrap_or_default();
+    }
+
     /// What the backend said, passed on: a refusal, or the acceptance of a message.
     pub(super) fn answered(&mut self, session: &Session, reply: &Reply) {
         let (id, stage) = (session.id(), session.stage_name());
@@ -135,10 +143,12 @@ impl Journal {
     ) {
         let reporter = self.reporter.clone();
         let kept_cause = self.cause.take();
-        let current = session.id() == id;
+        let recipients = match session.mail() {
+            Some(mail) if session.id() == id => recipients_of(mail),
+            _ if stage == "END-OF-MESSAGE" => std::mem::take(&mut self.recipients),
+            _ => Vec::new(),
+        };
         let record = self.record(session, id);
-        let mail = session.mail().filter(|_| current);
-        let recipients = mail.map(recipients_of).unwrap_or_default();
         let stage = stage.to_owned();
         let cause = cause.or(kept_cause);
         let decision = Decision { kind, by, stage, reply, recipients, cause };
