@@ -98,7 +98,10 @@ fn gather(directory: &Path, paths: &mut Vec<PathBuf>) {
 
 impl Dialog {
     fn read(path: &Path) -> Dialog {
-        let text = fs::read_to_string(path).unwrap();
+        Dialog::parse(path, &fs::read_to_string(path).unwrap())
+    }
+
+    pub fn parse(path: &Path, text: &str) -> Dialog {
         let (head, steps) = text
             .split_once("\n---\n")
             .unwrap_or_else(|| panic!("{}: no line `---`", path.display()));
@@ -158,6 +161,7 @@ impl Dialog {
         match key {
             "keywords" => script.keywords = leak(value).split(", ").collect(),
             "xclient" if value == "nobody" => script.xclient = Authorised::Nobody,
+            "accept-recipient" => script.accepted_recipients.push(leak(value)),
             "refuse-sender" => script.refused_senders.push(leak(value)),
             "fault" => script.faults.push(fault(value)),
             "down" => self.world.reachable = false,
@@ -167,7 +171,8 @@ impl Dialog {
     }
 
     pub fn name(&self) -> String {
-        self.path.strip_prefix(env!("CARGO_MANIFEST_DIR")).unwrap().display().to_string()
+        let inside = self.path.strip_prefix(env!("CARGO_MANIFEST_DIR"));
+        inside.unwrap_or(&self.path).display().to_string()
     }
 
     /// Plays it on a clock of its own.
@@ -580,6 +585,9 @@ impl Player {
         self.failed += 1;
         self.diff.push(format!(" {step}"));
         let name = step.split([':', '~', '!']).next().unwrap();
+        if instead.is_empty() {
+            self.diff.push(format!("-   {name} was nothing"));
+        }
         self.diff.extend(instead.iter().map(|line| format!("-   {name} was: {line}")));
     }
 
