@@ -1,5 +1,6 @@
 //! Portcullis, an anti-spam SMTP filtering proxy.
 
+pub mod app;
 pub mod checks;
 pub mod cli;
 pub mod config;

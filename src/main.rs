@@ -1,1 +1,5 @@
-fn main() {}
+//! The command `portcullis`: everything is in the library.
+
+fn main() -> std::process::ExitCode {
+    portcullis::cli::main()
+}

@@ -127,7 +127,7 @@ fn uncomment(text: &str, mark: &str) -> String {
 fn the_sample_shows_the_defaults() {
     assert_eq!(config(&sample()), minimal());
     let with_defaults = uncomment(&sample(), "#");
-    assert!(with_defaults.contains("\nrecipients = 100\n"), "{with_defaults}");
+    assert!(with_defaults.contains("\nrecipients = 1000\n"), "{with_defaults}");
     assert_eq!(config(&with_defaults), minimal());
 }
 
@@ -257,7 +257,7 @@ fn files_that_cannot_be_read() {
     let found = load(&path).unwrap_err();
     let codes: Vec<_> =
         found.iter().filter(|d| d.severity == Severity::Error).map(|d| d.code).collect();
-    assert_eq!(codes, ["P0602", "P0602"]);
+    assert_eq!(codes, ["P0603", "P0603"]);
     assert!(render(&found, false).contains("portcullis.toml:4:10"), "{}", render(&found, false));
 
     let path = directory.write("portcullis.toml", LINES);
@@ -298,6 +298,32 @@ fn postconf(directory: &Path, arguments: &[&str]) -> String {
     let mut command = std::process::Command::new("postconf");
     let output = command.arg("-c").arg(directory).args(arguments).output().unwrap();
     String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+#[ignore = "needs Postfix's postconf"]
+fn the_postfix_page_has_the_scripts_commands() {
+    let directory = Directory::new("postfix-page");
+    directory.write("main.cf", "compatibility_level = 3.6\nmynetworks = 127.0.0.0/8\n");
+    directory.write(
+        "master.cf",
+        "smtp inet n - y - - smtpd\nsubmission inet n - y - - smtpd\nsmtp unix - - y - - smtp\n",
+    );
+    let mut script = std::process::Command::new(in_project("config/postfix/enable.sh"));
+    let output =
+        script.arg("-c").arg(&directory.0).args(["-n", "mx", "submission"]).output().unwrap();
+    let plain = |text: &str| {
+        let lines = text.lines().map(|line| line.replace('\'', ""));
+        let commands = lines.filter(|line| line.starts_with("postconf -"));
+        // A comment may stand behind.
+        let commands = commands.map(|line| line.split("  ").next().unwrap().to_owned());
+        commands.collect::<std::collections::BTreeSet<_>>()
+    };
+    let printed = plain(&String::from_utf8(output.stdout).unwrap());
+    assert_eq!(printed.len(), 27);
+    let page = plain(&fs::read_to_string(in_project("config/postfix/README.md")).unwrap());
+    let missing: Vec<_> = printed.difference(&page).collect();
+    assert!(missing.is_empty(), "{missing:#?}");
 }
 
 #[test]

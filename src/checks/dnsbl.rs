@@ -34,7 +34,7 @@ const MAX_ANSWERS: usize = 32;
 
 /// A list as it is configured. The same name may come several times, with other answers and
 /// weights: it is asked once, and its weights add up.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Zone {
     pub name: String,
     /// Negative for an allow list.

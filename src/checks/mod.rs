@@ -69,6 +69,28 @@ pub trait Check: Send + Sync {
     fn failed(&self) -> Findings;
 }
 
+impl<T: Check> Check for std::sync::Arc<T> {
+    fn name(&self) -> &'static str {
+        (**self).name()
+    }
+
+    fn stage(&self) -> Stage {
+        (**self).stage()
+    }
+
+    fn after(&self) -> &'static [&'static str] {
+        (**self).after()
+    }
+
+    fn run<'a>(&'a self, cx: &'a Context<'a>) -> BoxFuture<'a, Findings> {
+        (**self).run(cx)
+    }
+
+    fn failed(&self) -> Findings {
+        (**self).failed()
+    }
+}
+
 /// What a check found.
 #[derive(Debug, Default)]
 pub struct Findings {

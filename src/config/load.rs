@@ -10,7 +10,7 @@ use super::parse::parse;
 use crate::policy::diagnostic::{Diagnostic, Severity, Source};
 
 const P_UNREADABLE: &str = "P0601";
-const P_NO_FILE: &str = "P0602";
+const P_NO_FILE: &str = "P0603";
 const P_NOT_LOADED: &str = "P0702";
 
 /// Octets of one file. Nobody writes this much by hand; a list of addresses in a rule file may.

@@ -24,7 +24,9 @@ pub mod render;
 mod units;
 mod value;
 
-pub use network::{AnswerPattern, Network, contains};
+pub use network::{Network, contains};
+
+pub use crate::checks::dnsbl::Zone as DnsList;
 
 /// The whole configuration, checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,13 +49,13 @@ pub struct Config {
     /// `None`: STARTTLS is not offered.
     pub tls: Option<Tls>,
     pub dns: Dns,
-    /// DNS lists, asked in parallel. Empty until the administrator names some.
+    /// DNS lists. Empty until the administrator names some.
     pub dnsbl: Vec<DnsList>,
     /// Domains whose ARC seals are believed. Lower case A-labels.
     pub arc_sealers: Vec<String>,
     /// Domains that forward mail for our users. Lower case A-labels.
     pub forwarders: Vec<String>,
-    /// Look up the client's forward-confirmed name. Without it the name is "unknown".
+    /// Look up the client's name for the backend even when no rule uses it.
     pub client_name: bool,
     pub limits: Limits,
     pub spool: Spool,
@@ -165,44 +167,38 @@ pub struct Dns {
     pub questions: u32,
 }
 
-/// A DNS block list, or an allow list when its weight is negative (RFC 5782).
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DnsList {
-    /// The zone that is asked. Lower case, without the final dot.
-    pub zone: String,
-    /// What others are shown: the zone may hold a secret key.
-    pub display: String,
-    /// Never 0.
-    pub weight: i32,
-    /// Answers that are listings. Never empty; any other answer is an error, not a listing.
-    pub answers: Vec<AnswerPattern>,
-}
-
 /// What one client, and all of them together, may use.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
     /// Sessions at one time.
-    pub sessions: usize,
+    pub sessions: u32,
     /// Sessions at one time of one client: an IPv4 address or an IPv6 /64.
-    pub sessions_per_client: usize,
+    pub sessions_per_client: u32,
     /// Sessions at one time of one neighbourhood: an IPv4 /24 or an IPv6 /48.
-    pub sessions_per_network: usize,
+    pub sessions_per_network: u32,
     /// Octets of a message (RFC 1870). We announce the lesser of this and the backend's.
     pub message_size: u64,
+    /// Octets of a message's longest line with its CRLF, at least 1000 (RFC 5321 4.5.3.1.6).
+    pub line: u64,
     /// Recipients of a message, at least 100 (RFC 5321 4.5.3.1.8).
     pub recipients: usize,
     /// Transactions of a session.
-    pub messages: usize,
+    pub messages_per_session: u32,
     /// Errors of a session, then 421.
-    pub errors: usize,
+    pub errors: u32,
+    /// Failed AUTH commands of a session, then 421.
+    pub auth_failures: u32,
     /// NOOP, RSET, VRFY and the like since the last message, then each counts as an error.
-    pub idle_commands: usize,
+    pub idle_commands: u32,
     /// `Received` fields, then a mail loop is suspected; at least 100 (RFC 5321 6.3).
     pub hops: usize,
     /// From our reply to the end of the next command (RFC 5321 4.5.3.2.7).
     pub command_timeout: Duration,
-    /// From 354 to the final dot: an absolute deadline.
+    /// For the next octets of a message (RFC 5321 4.5.3.2.5).
     pub data_timeout: Duration,
+    /// Octets a second that a message must come with, on the whole, after its first
+    /// `data_timeout`.
+    pub data_rate: u64,
     /// How long open sessions may go on after a stop was asked for.
     pub drain: Duration,
 }

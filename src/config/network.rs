@@ -1,7 +1,7 @@
-//! Networks, and the answers of DNS lists.
+//! Networks.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 use std::str::FromStr;
 
 /// An address with the length of its prefix, `192.0.2.0/24`. Host bits are zero.
@@ -96,81 +96,6 @@ impl FromStr for Network {
     }
 }
 
-/// Answers of a DNS list, such as `127.0.0.2-11` or `127.0.*.1-3`: each octet a number, a range or
-/// all.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct AnswerPattern([(u8, u8); 4]);
-
-impl AnswerPattern {
-    pub fn matches(&self, answer: Ipv4Addr) -> bool {
-        self.0
-            .iter()
-            .zip(answer.octets())
-            .all(|((low, high), octet)| (*low..=*high).contains(&octet))
-    }
-
-    /// First and last value of each octet.
-    pub fn octets(&self) -> [(u8, u8); 4] {
-        self.0
-    }
-}
-
-impl fmt::Display for AnswerPattern {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (at, (low, high)) in self.0.iter().enumerate() {
-            let dot = if at == 0 { "" } else { "." };
-            match (low, high) {
-                (0, 255) => write!(f, "{dot}*")?,
-                (low, high) if low == high => write!(f, "{dot}{low}")?,
-                (low, high) => write!(f, "{dot}{low}-{high}")?,
-            }
-        }
-        Ok(())
-    }
-}
-
-impl FromStr for AnswerPattern {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let shape =
-            || "write an answer as \"127.0.0.2\", \"127.0.0.2-11\" or \"127.0.*.1-3\"".to_owned();
-        let mut octets = [(0, 0); 4];
-        let mut parts = text.split('.');
-        for octet in &mut octets {
-            let part = parts.next().ok_or_else(shape)?;
-            *octet = match part.split_once('-') {
-                _ if part == "*" => (0, 255),
-                None => (number(part).ok_or_else(shape)?, number(part).ok_or_else(shape)?),
-                Some((low, high)) => {
-                    (number(low).ok_or_else(shape)?, number(high).ok_or_else(shape)?)
-                }
-            };
-            if octet.0 > octet.1 {
-                return Err(shape());
-            }
-        }
-        let pattern = AnswerPattern(octets);
-        if parts.next().is_some() {
-            return Err(shape());
-        }
-        if octets[0] != (127, 127) {
-            return Err("a DNS list answers in 127.0.0.0/8 (RFC 5782 2.1)".into());
-        }
-        if pattern.matches(Ipv4Addr::new(127, 255, 255, 254)) {
-            return Err(
-                "127.255.255.0/24 means that the list refuses to answer; it is never a listing"
-                    .into(),
-            );
-        }
-        Ok(pattern)
-    }
-}
-
-fn number(digits: &str) -> Option<u8> {
-    digits.parse().ok().filter(|_| digits.bytes().all(|b| b.is_ascii_digit()))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -212,30 +137,5 @@ mod tests {
         }
         let error = "192.0.2.7/24".parse::<Network>().unwrap_err();
         assert!(error.contains("192.0.2.0/24"), "{error}");
-    }
-
-    #[test]
-    fn answers_match_by_octet() {
-        let pattern: AnswerPattern = "127.0.*.1-3".parse().unwrap();
-        assert!(pattern.matches(Ipv4Addr::new(127, 0, 9, 3)));
-        assert!(!pattern.matches(Ipv4Addr::new(127, 0, 9, 4)));
-        assert!(!pattern.matches(Ipv4Addr::new(127, 1, 9, 3)));
-        assert_eq!(pattern.to_string(), "127.0.*.1-3");
-    }
-
-    #[test]
-    fn answers_that_are_none() {
-        for bad in [
-            "",
-            "127.0.0",
-            "127.0.0.2.3",
-            "127.0.0.11-2",
-            "127.0.0.256",
-            "10.0.0.1",
-            "127.*.*.*",
-            "127.255.255.254",
-        ] {
-            assert!(bad.parse::<AnswerPattern>().is_err(), "{bad}");
-        }
     }
 }

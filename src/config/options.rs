@@ -195,7 +195,7 @@ options! {
     "authserv_id", Hostname, Absent("\"mx1.example.com\"", "the `hostname`"), Reload,
         "The name under which Authentication-Results are written; fields from outside that claim it are removed (RFC 8601 5). Give several hosts of one site the same.";
     "client_name", Bool, Is("true"), Reload,
-        "Look up the client's name, and whether it leads back to the address, for rules, log and mail server. Off, the name is \"unknown\".";
+        "Look up the client's name, and whether it leads back to the address, for the mail server and its log even when no rule uses it. Off, the mail server is told that there is none.";
     "arc_sealers", List(&Domain, 0), Is("[]"), Reload,
         "Whose ARC seals are believed about mail they passed on (RFC 8617 7.2). Empty: nobody is believed until you say so.";
     "forwarders", List(&Domain, 0), Is("[]"), Reload,
@@ -218,8 +218,8 @@ options! {
         "To open the TCP connection to one address. Short: the client is waiting.";
     "backend.NAME.reply_timeout", duration(SECOND, 10 * MINUTE), Is("\"5m\""), Reload,
         "For the banner and the reply to a command (RFC 5321 4.5.3.2.1 to .3).";
-    "backend.NAME.data_timeout", duration(10 * SECOND, 30 * MINUTE), Is("\"10m\""), Reload,
-        "For the reply after the final dot (RFC 5321 4.5.3.2.6). Cutting it short doubles mail: the server may have taken it.";
+    "backend.NAME.data_timeout", duration(10 * SECOND, 10 * MINUTE), Is("\"5m\""), Reload,
+        "For the reply after the final dot. The client waits meanwhile, 10 min by RFC 5321 4.5.3.2.6. Cutting it short doubles mail: the server may have taken it.";
     "backend.NAME.max_connections", int(1, 50_000), Is("100"), Reload,
         "Connections at one time. Postfix runs 100 processes of a service (`default_process_limit`).";
 
@@ -242,13 +242,15 @@ options! {
         "Questions for one mail. An honest SPF record with its MX hosts may need over 100; a hostile one would like thousands.";
 
     "dnsbl[].zone", Domain, Required("\"zen.spamhaus.org\""), Reload,
-        "The zone that is asked about the client's address (RFC 5782).";
+        "The zone that is asked about the client's address (RFC 5782). May come several times, with other answers and weights.";
     "dnsbl[].weight", int(-100, 100), Required("4"), Reload,
         "What a listing adds to `dnsbl.score`. Negative for a list of good senders; not 0.";
     "dnsbl[].answers", List(&Answer, 1), Required("[\"127.0.0.2-11\"]"), Reload,
         "Answers that are listings. There is no default: with any other answer (a dead list, a refused resolver) the list has failed, not listed.";
     "dnsbl[].display", Text(253), Absent("\"zen.spamhaus.org\"", "the zone"), Reload,
         "The name shown to senders and in the log, where the zone holds your secret key.";
+    "dnsbl[].addresses", List(&Choice(&["ipv4", "ipv6"]), 1), Is("[\"ipv4\", \"ipv6\"]"), Reload,
+        "Which addresses the list has. Leave one out to spare the questions.";
 
     "limits.sessions", int(1, 50_000), Is("2000"), Reload,
         "Sessions at one time; the next client gets 421 4.3.2. Each may need four open files.";
@@ -258,20 +260,26 @@ options! {
         "Sessions at one time of one IPv4 /24 or IPv6 /48, so that a hosting network cannot take all.";
     "limits.message_size", size(64 * KIB, 2 * GIB), Is("\"50MiB\""), Reload,
         "Octets of a message, announced with SIZE (RFC 1870). The mail server's own limit holds too (Postfix: 10 MB).";
-    "limits.recipients", int(100, 10_000), Is("100"), Reload,
-        "Recipients of one message; more get 452 4.5.3 and are tried again. RFC 5321 4.5.3.1.8 forbids less than 100.";
-    "limits.messages", int(1, 10_000), Is("100"), Reload,
+    "limits.line", size(1000, 16 * MIB), Is("\"64KiB\""), Reload,
+        "Octets of a message's longest line; a longer one gets 554 5.6.0. RFC 5321 4.5.3.1.6 allows 1000, but real mail has longer ones, and mail servers take them.";
+    "limits.recipients", int(100, 10_000), Is("1000"), Reload,
+        "Recipients of one message; more get 452 4.5.3 and are tried again. As Postfix's `smtpd_recipient_limit`; RFC 5321 4.5.3.1.8 forbids less than 100.";
+    "limits.messages_per_session", int(1, 100_000), Is("1000"), Reload,
         "Messages of one session, so that no client keeps one for ever.";
     "limits.errors", int(1, 1000), Is("20"), Reload,
         "Refused commands of one session, then 421 4.7.0; as Postfix's `smtpd_hard_error_limit`.";
+    "limits.auth_failures", int(1, 100), Is("5"), Reload,
+        "Failed AUTH commands of one session, then 421 4.7.0.";
     "limits.idle_commands", int(1, 10_000), Is("100"), Reload,
         "NOOP, RSET, VRFY and the like between two messages; beyond it each counts as an error. As Postfix's `smtpd_junk_command_limit`.";
     "limits.hops", int(100, 1000), Is("100"), Reload,
         "`Received` fields of a message, then a loop is suspected (554 5.4.6). RFC 5321 6.3 wants at least 100.";
     "limits.command_timeout", duration(10 * SECOND, 30 * MINUTE), Is("\"5m\""), Reload,
         "For the client's next command. RFC 5321 4.5.3.2.7 wants at least 5 min.";
-    "limits.data_timeout", duration(MINUTE, 6 * HOUR), Is("\"30m\""), Reload,
-        "From 354 to the final dot. An absolute deadline: a client that sends a byte a minute meets it too.";
+    "limits.data_timeout", duration(10 * SECOND, 30 * MINUTE), Is("\"3m\""), Reload,
+        "For the next octets of a message. RFC 5321 4.5.3.2.5 has 3 min.";
+    "limits.data_rate", size(1, MIB), Is("\"256B\""), Reload,
+        "Octets a second that a message must come with, on the whole, after its first `data_timeout`: a client that sends one a minute keeps nothing open.";
     "limits.drain", duration(0, HOUR), Is("\"5m\""), Reload,
         "How long open sessions may go on when the service stops. The unit file's TimeoutStopSec must be longer.";
 

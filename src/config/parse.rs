@@ -7,8 +7,9 @@ use toml::de::DeTable;
 
 use super::listeners::{backends, listeners, loops};
 use super::reader::{Reader, Scope};
-use super::value::{P_FORM, P_RANGE};
+use super::value::{Choice, P_FORM, P_RANGE};
 use super::*;
+use crate::checks::dnsbl::AnswerSet;
 use crate::policy::diagnostic::{Diagnostic, Severity, Source};
 
 const P_SYNTAX: &str = "P0101";
@@ -161,31 +162,35 @@ fn dns(r: &mut Reader<'_>, root: &Scope<'_>) -> Option<Dns> {
     })
 }
 
+/// A zone may come several times, with other answers and another weight.
 fn dnsbl(r: &mut Reader<'_>, root: &Scope<'_>) -> Vec<DnsList> {
     let mut list: Vec<DnsList> = Vec::new();
     for scope in &r.array(root, "dnsbl", "dnsbl[]") {
         let zone = r.get::<String>(scope, "zone");
-        let weight = r.get::<i32>(scope, "weight");
-        let answers = r.get(scope, "answers");
+        let weight = r.get::<i64>(scope, "weight");
+        let answers = r.get::<Vec<String>>(scope, "answers");
         let display = r.get::<String>(scope, "display");
+        let families = r.get::<Vec<Choice>>(scope, "addresses");
         if weight == Some(0) {
             r.error(P_RANGE, scope.place_of("weight"), "`weight`: a list of weight 0 does nothing");
         }
-        let (Some(zone), Some(weight), Some(answers)) = (zone, weight, answers) else { continue };
-        if list.iter().any(|other| other.zone == zone) {
-            r.error(P_TWICE, scope.place_of("zone"), format!("`{zone}` is here twice"));
+        let answers = answers.and_then(|patterns| AnswerSet::parse(&patterns.join(" ")).ok());
+        let (Some(name), Some(weight), Some(answers), Some(families)) =
+            (zone, weight, answers, families)
+        else {
+            continue;
+        };
+        if list.iter().any(|other| other.name == name && other.answers == answers) {
+            let message = format!("`{name}` is here twice with the same answers");
+            r.error(P_TWICE, scope.place_of("zone"), message);
         }
-        if zone.ends_with(".dq.spamhaus.net") && display.is_none() {
+        if name.ends_with(".dq.spamhaus.net") && display.is_none() {
             let message = "every refusal would show your key to the sender";
             let warning = r.warning(P_SECRET, scope.place_of("zone"), message);
             warning.help.push("add: display = \"zen.spamhaus.org\"".into());
         }
-        list.push(DnsList {
-            display: display.unwrap_or_else(|| zone.clone()),
-            zone,
-            weight,
-            answers,
-        });
+        let [ipv4, ipv6] = [0, 1].map(|family| families.iter().any(|Choice(at)| *at == family));
+        list.push(DnsList { name, weight, answers, display, ipv4, ipv6 });
     }
     list
 }
@@ -195,24 +200,29 @@ fn limits(r: &mut Reader<'_>, root: &Scope<'_>) -> Option<Limits> {
     let sessions = r.get(scope, "sessions");
     let sessions_per_client = r.get(scope, "sessions_per_client");
     let sessions_per_network = r.get(scope, "sessions_per_network");
-    let (message_size, recipients) = (r.get(scope, "message_size"), r.get(scope, "recipients"));
-    let (messages, errors) = (r.get(scope, "messages"), r.get(scope, "errors"));
+    let (message_size, line) = (r.get(scope, "message_size"), r.get(scope, "line"));
+    let recipients = r.get(scope, "recipients");
+    let messages_per_session = r.get(scope, "messages_per_session");
+    let (errors, auth_failures) = (r.get(scope, "errors"), r.get(scope, "auth_failures"));
     let (idle_commands, hops) = (r.get(scope, "idle_commands"), r.get(scope, "hops"));
-    let (command_timeout, data_timeout) =
-        (r.get(scope, "command_timeout"), r.get(scope, "data_timeout"));
+    let command_timeout = r.get(scope, "command_timeout");
+    let (data_timeout, data_rate) = (r.get(scope, "data_timeout"), r.get(scope, "data_rate"));
     let drain = r.get(scope, "drain");
     Some(Limits {
         sessions: sessions?,
         sessions_per_client: sessions_per_client?,
         sessions_per_network: sessions_per_network?,
         message_size: message_size?,
+        line: line?,
         recipients: recipients?,
-        messages: messages?,
+        messages_per_session: messages_per_session?,
         errors: errors?,
+        auth_failures: auth_failures?,
         idle_commands: idle_commands?,
         hops: hops?,
         command_timeout: command_timeout?,
         data_timeout: data_timeout?,
+        data_rate: data_rate?,
         drain: drain?,
     })
 }

@@ -8,9 +8,10 @@ use std::time::Duration;
 use toml::Spanned;
 use toml::de::DeValue;
 
-use super::network::{AnswerPattern, Network};
+use super::network::Network;
 use super::options::Kind;
 use super::units;
+use crate::checks::dnsbl::AnswerSet;
 use crate::policy::diagnostic::nearest;
 
 /// A value that fits its option.
@@ -25,7 +26,6 @@ pub(super) enum Value {
     Choice(usize),
     Socket(SocketAddr),
     Network(Network),
-    Answer(AnswerPattern),
     List(Vec<(Value, Range<usize>)>),
 }
 
@@ -130,13 +130,15 @@ fn string(kind: &Kind, text: &str) -> Result<Value, Wrong> {
             Some(at) => Ok(Value::Choice(at)),
             None => Err(no_such_word(words, text)),
         },
-        Kind::Hostname => match domain(text).filter(|name| name.contains('.')) {
-            Some(name) => Ok(Value::Text(name)),
-            None => Err(malformed(
-                "this is no full host name",
-                "letters, digits and hyphens, with a dot: \"mx1.example.com\"",
-            )),
-        },
+        Kind::Hostname => {
+            match domain(text).filter(|name| name.contains('.') && !name.contains('_')) {
+                Some(name) => Ok(Value::Text(name)),
+                None => Err(malformed(
+                    "this is no full host name",
+                    "letters, digits and hyphens, with a dot: \"mx1.example.com\"",
+                )),
+            }
+        }
         Kind::Domain => domain(text)
             .map(Value::Text)
             .ok_or_else(|| malformed("this is no domain", "write it as \"example.org\"")),
@@ -168,10 +170,10 @@ fn string(kind: &Kind, text: &str) -> Result<Value, Wrong> {
         Kind::Network => {
             text.parse().map(Value::Network).map_err(|help| malformed("this is no network", help))
         }
-        Kind::Answer => text
-            .parse()
-            .map(Value::Answer)
-            .map_err(|help| malformed("this is no answer of a DNS list", help)),
+        Kind::Answer => match AnswerSet::parse(text) {
+            Ok(_) => Ok(Value::Text(text.to_owned())),
+            Err(help) => Err(malformed("this is no answer of a DNS list", help)),
+        },
         Kind::Glob => {
             let (directory, file) = text.rsplit_once('/').unwrap_or((".", text));
             if directory.contains(['*', '?', '['])
@@ -337,14 +339,13 @@ from_value! {
     bool: Value::Bool(value) => Some(value);
     usize: Value::Int(value) => value.try_into().ok();
     u32: Value::Int(value) => value.try_into().ok();
-    i32: Value::Int(value) => value.try_into().ok();
+    i64: Value::Int(value) => Some(value);
     u64: Value::Size(value) => Some(value);
     Duration: Value::Duration(value) => Some(value);
     String: Value::Text(value) => Some(value);
     PathBuf: Value::Text(value) => Some(value.into());
     SocketAddr: Value::Socket(value) => Some(value);
     Network: Value::Network(value) => Some(value);
-    AnswerPattern: Value::Answer(value) => Some(value);
 }
 
 impl<T: FromValue> FromValue for Vec<T> {

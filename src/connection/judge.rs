@@ -27,8 +27,9 @@ use super::known;
 use super::snapshot::Snapshot;
 use super::tls::TlsFacts;
 
-/// The budget of questions is for a mail; its time is set for each stage.
-const NO_DEADLINE: Duration = Duration::from_secs(86_400);
+/// The checks are given up this long after their budget's end: one that keeps the time tells what it
+/// has found so far.
+const GRACE: Duration = Duration::from_millis(250);
 
 pub(super) struct Judge {
     snapshot: Arc<Snapshot>,
@@ -38,7 +39,6 @@ pub(super) struct Judge {
     pub(super) tls: Option<TlsFacts>,
     /// Made with the first question: a session that says nothing costs nothing.
     facts: Option<Facts>,
-    budget: Option<Budget>,
     found: Found,
     pub(super) journal: Journal,
     edits: Edits,
@@ -69,7 +69,6 @@ impl Judge {
             early_talker: false,
             tls: None,
             facts: None,
-            budget: None,
             found: Found::default(),
             edits: Edits::default(),
         }
@@ -143,7 +142,6 @@ impl Judge {
             return;
         }
         self.forget_from(Stage::Mail);
-        self.budget = None;
         self.edits = Edits::default();
     }
 
@@ -215,8 +213,10 @@ impl Judge {
             if checks.is_empty() {
                 return;
             }
-            let fresh = || Budget::new(snapshot.dns.clone(), snapshot.dns_questions, NO_DEADLINE);
-            let budget = self.budget.get_or_insert_with(fresh).until(deadline);
+            // A round's checks share their questions. The next round has its own, so that a sender
+            // whose SPF policy is a maze does not leave DMARC without any.
+            let budget =
+                Budget::until_deadline(snapshot.dns.clone(), snapshot.dns_questions, deadline);
             let cx = Context {
                 facts,
                 message: message.map(|message| MessageView {
@@ -232,7 +232,7 @@ impl Judge {
             };
             let stages: Vec<Stage> = checks.iter().map(|check| check.stage()).collect();
             let names: Vec<&str> = checks.iter().map(|check| check.name()).collect();
-            for ran in runner::run(&checks, &cx, deadline).await {
+            for ran in runner::run(&checks, &cx, deadline + GRACE).await {
                 let known = names.iter().position(|name| *name == ran.check);
                 let of = known.and_then(|n| stages.get(n)).copied().unwrap_or(stage);
                 let name = ran.check;

@@ -66,7 +66,6 @@ struct Shell<S> {
     message: Option<Box<Message>>,
     /// Received and not yet taken by the session.
     parked: Vec<u8>,
-    client: SocketAddr,
     door: Arc<Door>,
     snapshot: Arc<Snapshot>,
     reporter: Arc<dyn Reporter>,
@@ -87,7 +86,7 @@ where
         tls = Some(facts);
     }
     let now = Instant::now().into_std();
-    let backend = door.backend.learned();
+    let backend = door.backend.serving();
     let session = Session::new(door.settings.clone(), backend, tls.is_some(), seed, now);
     let mut judge = Judge::new(snapshot.clone(), reporter.clone(), client, local, session.id());
     judge.tls = tls;
@@ -101,7 +100,6 @@ where
         receiver: None,
         message: None,
         parked: early,
-        client,
         door,
         snapshot,
         reporter,

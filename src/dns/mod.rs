@@ -105,6 +105,10 @@ impl Budget {
         }
     }
 
+    pub fn until_deadline(resolver: Arc<dyn Resolver>, questions: u32, deadline: Instant) -> Self {
+        Budget { resolver, left: Arc::new(AtomicU32::new(questions)), deadline }
+    }
+
     /// The same count of questions with an earlier deadline.
     pub fn until(&self, deadline: Instant) -> Self {
         Budget { deadline: self.deadline.min(deadline), ..self.clone() }

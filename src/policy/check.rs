@@ -117,7 +117,7 @@ impl Checker<'_, '_> {
             return Some(field.leaf(Test::Holds));
         }
         let example = field.id.get().example;
-        let message = format!("`{name}` is a {}, not a condition by itself", type_name(&field));
+        let message = format!("`{name}` is {}, not a condition by itself", type_name(&field));
         self.error("P0303", &operand.span, message).help.push(format!("compare it: {example}"));
         None
     }
@@ -293,7 +293,7 @@ impl Checker<'_, '_> {
     }
 
     fn no_operator(&mut self, name: &str, ty: &str, op: Op, span: &Range<usize>, ops: &str) {
-        let message = format!("`{}` does not go with `{name}`, a {ty}", op.name());
+        let message = format!("`{}` does not go with `{name}`, {ty}", op.name());
         self.error("P0401", span, message).help.push(format!("its operators are {ops}"));
     }
 
@@ -321,7 +321,7 @@ impl Checker<'_, '_> {
         span: &Range<usize>,
     ) -> Option<Expr> {
         if op != Op::Equal {
-            self.no_operator(name, "bool", op, op_span, "== and !=, or none at all");
+            self.no_operator(name, "a bool", op, op_span, "== and !=, or none at all");
             return None;
         }
         let Kind::Bool(wanted) = value else {
@@ -431,7 +431,7 @@ impl Checker<'_, '_> {
                 None
             }
             _ => {
-                self.no_operator(name, "ip", op, op_span, "== != in");
+                self.no_operator(name, "an ip", op, op_span, "== != in");
                 None
             }
         }
@@ -491,7 +491,7 @@ impl Checker<'_, '_> {
                 None
             }
             _ => {
-                self.no_operator(name, "name", op, op_span, "== != in");
+                self.no_operator(name, "a name", op, op_span, "== != in");
                 None
             }
         }
@@ -698,8 +698,18 @@ fn fold(text: &str, nocase: bool) -> Box<str> {
     if nocase { text.to_ascii_lowercase().into() } else { text.into() }
 }
 
+/// With its article.
 fn type_name(field: &Named) -> String {
-    field.id.get().ty.name()
+    describe(&field.id.get().ty)
+}
+
+/// A type with its article: "an ip", "one of none, pass".
+pub(super) fn describe(ty: &Type) -> String {
+    match ty {
+        Type::Enum(names) => format!("one of {}", names.join(", ")),
+        Type::Int | Type::Ip | Type::Address => format!("an {}", ty.name()),
+        _ => format!("a {}", ty.name()),
+    }
 }
 
 fn item_type(ty: Type) -> Type {

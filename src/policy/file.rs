@@ -13,7 +13,7 @@ use toml::de::DeTable;
 use super::check::{NamedList, Scope, condition, duration, is_field_name};
 use super::checkset::CheckSet;
 use super::codes;
-use super::diagnostic::{Diagnostic, Source, nearest};
+use super::diagnostic::{Diagnostic, Severity, Source, nearest};
 use super::expr::Expr;
 use super::lint;
 use super::list::{List, ListType};
@@ -111,7 +111,7 @@ pub(super) fn compile_files(
                     let message = format!("there is a list `{name}` already");
                     report.push(top.error("P0209", span, message));
                 } else if let Some(list) = read_list(&table, options, report) {
-                    list_places.push((name.to_owned(), top.source.clone(), span));
+                    list_places.push((name.to_owned(), (top.source.clone(), span)));
                     let list = NamedList { list: Arc::new(list), used: Cell::new(false) };
                     lists.insert(name.to_owned(), list);
                 }
@@ -120,12 +120,16 @@ pub(super) fn compile_files(
         for table in top.tables(report, "rate", "a rate") {
             let Some((rate, name)) = read_rate(&table, report) else { continue };
             if rates.iter().any(|known| known.name == rate.name) {
+                if file.file.shipped {
+                    // The administrator's own numbers stand.
+                    continue;
+                }
                 let message = format!("there is a rate `{}` already", rate.name);
                 report.push(name.error_all("P0209", message));
             } else if rates.len() == RATES_MAX {
                 report.push(name.error_all("P0602", format!("at most {RATES_MAX} rates")));
             } else {
-                rate_places.push((top.source.clone(), name.span.clone(), file.file.shipped));
+                rate_places.push(((top.source.clone(), name.span.clone()), file.file.shipped));
                 rates.push(rate);
             }
         }
@@ -187,8 +191,29 @@ pub(super) fn compile_files(
             report.push(error);
         }
     }
-    lint::lint(&placed, report);
-    for (name, source, span) in list_places {
+    // A rule that did not compile would make others look useless.
+    if report.diagnostics.iter().all(|found| found.severity != Severity::Error) {
+        lint::lint(&placed, report);
+        unused(&placed, &lists, list_places, &rates, rate_places, report);
+    }
+    Compiled {
+        rules: placed.into_iter().map(|placed| placed.rule).collect(),
+        rates,
+        list_items: lists.values().map(|list| list.list.len()).sum(),
+    }
+}
+
+type Place = (Arc<Source>, Range<usize>);
+
+fn unused(
+    placed: &[Placed],
+    lists: &BTreeMap<String, NamedList>,
+    list_places: Vec<(String, Place)>,
+    rates: &[RateDecl],
+    rate_places: Vec<(Place, bool)>,
+    report: &mut Report,
+) {
+    for (name, (source, span)) in list_places {
         let Some(list) = lists.get(&name) else { continue };
         if !list.used.get() {
             let message = format!("no rule uses the list `{name}`");
@@ -198,20 +223,15 @@ pub(super) fn compile_files(
             report.push(Diagnostic::warning("P0505", &source, span, message));
         }
     }
-    for (rate, (source, span, shipped)) in rates.iter().zip(rate_places) {
+    for (rate, ((source, span), shipped)) in rates.iter().zip(rate_places) {
         let mut used = false;
-        for rule in &placed {
+        for rule in placed {
             rule.rule.leaves(|leaf| used |= leaf.key.as_deref() == Some(&*rate.name));
         }
         if !used && !shipped {
             let message = format!("no rule uses the rate `{}`", rate.name);
             report.push(Diagnostic::warning("P0504", &source, span, message));
         }
-    }
-    Compiled {
-        rules: placed.into_iter().map(|placed| placed.rule).collect(),
-        rates,
-        list_items: lists.values().map(|list| list.list.len()).sum(),
     }
 }
 

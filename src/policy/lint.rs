@@ -10,7 +10,8 @@ use super::toml_walk::Report;
 pub(super) fn lint(placed: &[Placed], report: &mut Report) {
     for (index, rule) in placed.iter().enumerate() {
         code_against_condition(rule, report);
-        if rule.rule.mode != Mode::Off {
+        // A shipped rule that an administrator's rule covers or delays is the administrator's will.
+        if rule.rule.mode != Mode::Off && !rule.rule.shipped {
             let earlier = placed.get(..index).unwrap_or_default();
             never_reached(rule, earlier, report);
             given_late(rule, earlier, report);

@@ -23,6 +23,11 @@ mod selftest;
 mod shipped;
 mod toml_walk;
 
+#[cfg(test)]
+mod mistakes;
+#[cfg(test)]
+mod semantics;
+
 pub use checkset::CheckSet;
 pub use evaluate::{Effect, Evaluation, Match, Outcome};
 pub use rule::{Action, Mode, RateDecl, RatePer, RateWhat, Rule};

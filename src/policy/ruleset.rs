@@ -277,7 +277,9 @@ impl RuleSet {
         let mut last_acting = [None; 5];
         let mut acts_at = [false; 5];
         let mut grouping = Vec::new();
+        // Something above can accept or skip only at the message stage; something acts there.
         let mut late_decision = false;
+        let mut acts_late = false;
         for (index, rule) in self.active() {
             let mut of_recipient = false;
             rule.leaves(|leaf| {
@@ -294,6 +296,7 @@ impl RuleSet {
                     last_acting[stage as usize] = Some(index);
                 }
                 acts_at[rule.at as usize] |= rule.action.refuses();
+                acts_late |= rule.at == Stage::Message || late_decision;
             }
             let at_message = decides || rule.at == Stage::Message || late_decision;
             if of_recipient && at_message && self.mode_of(rule) == Mode::Enforce {
@@ -311,7 +314,7 @@ impl RuleSet {
             .map(|(_, key, _)| key.to_string())
             .collect();
         header_names.dedup();
-        if last_acting[Stage::Message as usize].is_none() {
+        if !acts_late {
             grouping.clear();
         }
         self.fields = fields;

@@ -6,11 +6,12 @@ use std::sync::Arc;
 
 use toml::de::DeValue;
 
-use super::check::{duration, size};
+use super::check::{describe, duration, size};
 use super::diagnostic::{Diagnostic, Source, nearest};
 use super::evaluate::{Effect, Evaluation, Outcome};
 use super::file::{Parsed, one_or_many};
 use super::ruleset::{RuleFile, RuleSet};
+use super::shipped::PROFILES;
 use super::toml_walk::{Item, Report, Table, int_of, line_of, not_one_of, text_of};
 use crate::facts::registry::*;
 use crate::facts::{Facts, FieldId, Stage, Type, Value};
@@ -38,17 +39,33 @@ pub fn run_tests(set: &RuleSet, files: &[RuleFile]) -> Vec<TestOutcome> {
         let mut ignored = Report { diagnostics: Vec::new() };
         let parsed = Parsed::new(file, &mut ignored);
         for table in parsed.top().tables(&mut ignored, "test", "a test") {
-            outcomes.push(run_test(set, &table));
+            if applies(set, &table) {
+                outcomes.push(run_test(set, &table));
+            }
         }
     }
     outcomes
 }
 
-const KEYS: [&str; 5] = ["name", "session", "facts", "enforce", "expect"];
+const KEYS: [&str; 6] = ["name", "profiles", "session", "facts", "enforce", "expect"];
 const SESSION_KEYS: [&str; 6] = ["ip", "helo", "from", "rcpt", "user", "role"];
 const EXPECT_KEYS: [&str; 8] =
     ["verdict", "rule", "stage", "code", "text", "skipped", "would_reject", "tags"];
 const VERDICTS: [&str; 3] = ["accept", "reject", "defer"];
+
+/// A test with `profiles` is left out under any other profile. What is wrong in it is told by the
+/// test that runs.
+fn applies(set: &RuleSet, table: &Table<'_, '_>) -> bool {
+    let mut ignored = Report { diagnostics: Vec::new() };
+    match table.texts(&mut ignored, "profiles") {
+        Some(profiles) => {
+            profiles.iter().any(|profile| profile.value == set.profile())
+                || profiles.iter().any(|profile| !PROFILES.contains(&profile.value.as_str()))
+                || !ignored.diagnostics.is_empty()
+        }
+        None => true,
+    }
+}
 
 fn run_test(set: &RuleSet, table: &Table<'_, '_>) -> TestOutcome {
     let mut report = Report { diagnostics: Vec::new() };
@@ -60,6 +77,11 @@ fn run_test(set: &RuleSet, table: &Table<'_, '_>) -> TestOutcome {
     }
     if let Some(facts) = table.table(&mut report, "facts", "the facts") {
         given.facts(&facts, &mut report);
+    }
+    for profile in table.texts(&mut report, "profiles").unwrap_or_default() {
+        if !PROFILES.contains(&profile.value.as_str()) {
+            report.push(not_one_of(&profile, "a profile", &PROFILES));
+        }
     }
     let enforce = table.texts(&mut report, "enforce").unwrap_or_default();
     for id in enforce.iter().filter(|id| set.rule(&id.value).is_none()) {
@@ -203,7 +225,7 @@ fn typed(
         Type::List(_) => None,
     };
     if value.is_none() {
-        let message = format!("`{name}` cannot have this value; it is a {}", ty.name());
+        let message = format!("`{name}` cannot have this value; it is {}", describe(ty));
         report.push(Diagnostic::error("P0303", source, item.span(), message));
     }
     value

@@ -142,7 +142,7 @@ impl<'t, 'i> Table<'t, 'i> {
                     "P0301",
                     source,
                     item.span(),
-                    format!("{what} must be a table, this is a {}", other.type_str()),
+                    format!("{what} must be a table, this is {}", kind(other)),
                 ));
                 None
             }
@@ -191,7 +191,7 @@ impl<'t, 'i> Table<'t, 'i> {
         report.push(self.error(
             "P0301",
             item.span(),
-            format!("`{key}` must be {wanted}, this is a {}", item.get_ref().type_str()),
+            format!("`{key}` must be {wanted}, this is {}", kind(item.get_ref())),
         ));
     }
 
@@ -300,6 +300,12 @@ impl<'t, 'i> Table<'t, 'i> {
         };
         items.iter().filter_map(|item| Table::of(report, self.source, item, what)).collect()
     }
+}
+
+fn kind(value: &DeValue<'_>) -> String {
+    let name = value.type_str();
+    let article = if name.starts_with(['a', 'i']) { "an" } else { "a" };
+    format!("{article} {name}")
 }
 
 pub(super) fn int_of(item: &Item<'_>) -> Option<i64> {

@@ -1,7 +1,9 @@
 //! A backend: its addresses, what it was last seen to offer, and how a connection to it begins.
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
@@ -75,12 +77,15 @@ pub struct Backend {
     timeouts: Arc<Timeouts>,
     dial: Arc<dyn Dial>,
     learned: ArcSwapOption<Capabilities>,
+    /// It was proved that it relays for nobody, and nothing since says otherwise.
+    proved: AtomicBool,
 }
 
 impl Backend {
     pub fn new(config: BackendConfig, dial: Arc<dyn Dial>) -> Backend {
         let timeouts = Arc::new(config.timeouts.clone());
-        Backend { config, timeouts, dial, learned: ArcSwapOption::empty() }
+        let (learned, proved) = (ArcSwapOption::empty(), AtomicBool::new(false));
+        Backend { config, timeouts, dial, learned, proved }
     }
 
     pub fn config(&self) -> &BackendConfig {
@@ -91,6 +96,16 @@ impl Backend {
     /// that it announced to us; `None` until it did.
     pub fn learned(&self) -> Option<Arc<Capabilities>> {
         self.learned.load_full()
+    }
+
+    /// Whether clients may be served with it: said by whoever has made the proof.
+    pub fn set_proved(&self, proved: bool) {
+        self.proved.store(proved, Ordering::Relaxed);
+    }
+
+    /// What it offers, once it is proved that it may be used at all.
+    pub fn serving(&self) -> Option<Arc<Capabilities>> {
+        self.proved.load(Ordering::Relaxed).then(|| self.learned()).flatten()
     }
 
     /// Connects, tells who the client is and introduces it. What comes back speaks for this client
@@ -118,7 +133,7 @@ impl Backend {
     ) -> Result<Connection, Failure> {
         let stream = self.connect(deadline).await?;
         let mut connection = Connection::new(stream, Arc::clone(&self.timeouts));
-        match connection.reply(Step::Greeting, deadline).await {
+        match connection.greeting(deadline).await {
             Ok(reply) if reply.code() == 220 => {}
             Ok(reply) => return Err(refused(Step::Greeting, reply, Failure::Greeting)),
             Err(Failure::Shutdown(reply)) => return Err(Failure::Greeting(reply)),
@@ -204,6 +219,12 @@ impl Backend {
         let offered = Arc::new(offered);
         self.learned.store(Some(Arc::clone(&offered)));
         offered
+    }
+}
+
+impl fmt::Debug for Backend {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Backend").field("config", &self.config).finish_non_exhaustive()
     }
 }
 

@@ -2,11 +2,74 @@
 
 use std::io;
 
+use tokio::time::Instant;
+
+use super::backend::Timeouts;
+use super::failure::{Failure, Step};
+use super::wire::{Wire, Written};
+
+/// Message bytes are gathered to this before they are written.
+const WRITE_SIZE: usize = 32 * 1024;
+
 /// A message that was judged, in canonical form: lines that end with CRLF, no bare CR, bare LF or
 /// NUL, dots not doubled.
 pub trait MessageSource: Send {
     /// The next bytes, cut anywhere; `None` at the end.
     fn next_chunk(&mut self) -> io::Result<Option<&[u8]>>;
+}
+
+/// Sends the message text and the dot.
+pub(super) async fn send(
+    wire: &mut Wire,
+    message: &mut dyn MessageSource,
+    timeouts: &Timeouts,
+) -> Result<(), Failure> {
+    let end = Instant::now() + timeouts.body;
+    let block = |now: Instant| end.min(now + timeouts.data_block);
+    let mut stuffer = Stuffer::new();
+    let mut out = Vec::with_capacity(WRITE_SIZE);
+    wire.begin_text();
+    while let Some(chunk) = message.next_chunk().map_err(Failure::Source)? {
+        let mut rest = chunk;
+        while !rest.is_empty() {
+            let (now, later) = stuffer.split(rest).map_err(Failure::Source)?;
+            if out.len() + now.len() >= WRITE_SIZE {
+                write(wire, &out, block(Instant::now())).await?;
+                out.clear();
+            }
+            if now.len() >= WRITE_SIZE {
+                write(wire, now, block(Instant::now())).await?;
+            } else {
+                out.extend_from_slice(now);
+            }
+            if !later.is_empty() {
+                out.push(b'.');
+            }
+            rest = later;
+        }
+    }
+    let last = stuffer.end().map_err(Failure::Source)?;
+    // What the backend says before the dot it does not say about the message. A refusal needs no
+    // dot any more; an acceptance would be false.
+    if wire.has_spoken().await {
+        return Err(wire.last_words(Step::Body).await);
+    }
+    out.extend_from_slice(last);
+    // Once a part of it is written, the dot may have arrived.
+    match wire.write_watching(&out, block(Instant::now())).await {
+        Written::All => Ok(()),
+        Written::Late => Err(Failure::Timeout { step: Step::Dot }),
+        Written::Lost => Err(wire.last_words(Step::Dot).await),
+        Written::Interrupted => Err(wire.last_words(Step::Body).await),
+    }
+}
+
+async fn write(wire: &mut Wire, bytes: &[u8], deadline: Instant) -> Result<(), Failure> {
+    match wire.write_watching(bytes, deadline).await {
+        Written::All => Ok(()),
+        Written::Late => Err(Failure::Timeout { step: Step::Body }),
+        Written::Lost | Written::Interrupted => Err(wire.last_words(Step::Body).await),
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,18 +85,18 @@ enum At {
 /// Doubles the dots that begin a line (RFC 5321 4.5.2), wherever the chunks are cut. It is also the
 /// last guard against smuggling: it refuses what is not canonical, whoever let it pass before.
 #[derive(Debug)]
-pub(super) struct Stuffer {
+struct Stuffer {
     at: At,
 }
 
 impl Stuffer {
-    pub(super) fn new() -> Self {
+    fn new() -> Self {
         Stuffer { at: At::LineStart }
     }
 
     /// Splits a chunk before the next dot that must be doubled; the second part is empty if there
     /// is none. To go on, put a dot after the first part and call again with the second.
-    pub(super) fn split<'c>(&mut self, chunk: &'c [u8]) -> io::Result<(&'c [u8], &'c [u8])> {
+    fn split<'c>(&mut self, chunk: &'c [u8]) -> io::Result<(&'c [u8], &'c [u8])> {
         let Some(first) = chunk.first() else { return Ok((chunk, chunk)) };
         match self.at {
             At::LineStart if *first == b'.' => {
@@ -70,7 +133,7 @@ impl Stuffer {
     }
 
     /// What ends the message: CRLF if the last line has none, then the dot.
-    pub(super) fn end(&self) -> io::Result<&'static [u8]> {
+    fn end(&self) -> io::Result<&'static [u8]> {
         match self.at {
             At::LineStart => Ok(b".\r\n"),
             At::Within | At::Dot => Ok(b"\r\n.\r\n"),

@@ -51,7 +51,8 @@ pub enum Failure {
     Lost { step: Step, after_dot: bool },
     /// Something that is no reply, or no reply to what was asked.
     Garbage { step: Step, what: &'static str },
-    /// The backend does not announce XCLIENT with ADDR and NAME to us.
+    /// The backend does not announce XCLIENT to us with what the identity needs: ADDR, NAME, and
+    /// LOGIN if there is one.
     NoXclient,
     /// Any answer to XCLIENT but 220. The identity before it would still be in force.
     Identity(Reply),

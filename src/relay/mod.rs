@@ -7,6 +7,7 @@ pub mod dial;
 pub mod failure;
 pub mod identity;
 pub mod probe;
+mod wire;
 
 pub use backend::{Backend, BackendConfig, IdentityMethod, Timeouts};
 pub use body::MessageSource;

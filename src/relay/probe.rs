@@ -33,7 +33,8 @@ pub enum Probe {
     /// Every attempt was refused.
     Safe(Arc<Capabilities>),
     /// The backend would take mail from a stranger to a stranger.
-    Relays { client: IpAddr, recipient: String, reply: Reply },
+    /// `client` is the stranger's address; `None` where the backend is not told any and saw ours.
+    Relays { client: Option<IpAddr>, recipient: String, reply: Reply },
     /// The backend takes no IPv6 address from XCLIENT. IPv4 is safe.
     NoIpv6 { reply: Reply },
     /// XCLIENT is not announced to us, or (with a reply) refused.
@@ -52,12 +53,18 @@ impl fmt::Display for Probe {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Probe::Safe(_) => f.write_str("the backend refuses to relay for strangers"),
-            Probe::Relays { client, recipient, reply } => write!(
+            Probe::Relays { client: Some(client), recipient, reply } => write!(
                 f,
                 "the backend is an open relay: as client {client} it answered RCPT TO:<{recipient}> \
                  with \"{reply}\". With Postfix, smtpd_relay_restrictions must contain \
                  reject_unauth_destination; where it has permit_mynetworks, mynetworks must hold \
                  none but your own hosts"
+            ),
+            Probe::Relays { client: None, recipient, reply } => write!(
+                f,
+                "the backend relays for this host, and takes every client for it: it answered RCPT \
+                 TO:<{recipient}> with \"{reply}\". Use identity = \"xclient\"; or take this host's \
+                 address out of what the backend trusts (with Postfix, mynetworks)"
             ),
             Probe::NoIpv6 { reply } => write!(
                 f,
@@ -84,68 +91,97 @@ impl fmt::Display for Probe {
 /// Asks as a stranger of each address family. `hostname` is our own name, which backends often
 /// serve under as well.
 pub async fn probe(backend: &Backend, hostname: &str) -> Probe {
+    // Where there is no identity there are no two strangers.
+    let count = match backend.config().identity {
+        IdentityMethod::Xclient => STRANGERS.len(),
+        IdentityMethod::None => 1,
+    };
+    // The null sender passes where a sender's domain is looked at; one's own passes where it is
+    // taken for a proof.
+    let senders = [String::new(), format!("postmaster@{hostname}")];
     let mut safe = None;
-    for client in STRANGERS {
-        let identity = Identity {
-            ip: client,
-            port: 25,
-            name: Some("mail.example.net".to_owned()),
-            name_temporary: false,
-            reverse_name: Some("mail.example.net".to_owned()),
-            helo: "mail.example.net".to_owned(),
-            esmtp: true,
-            login: None,
-        };
-        let mut connection = match backend.open(&identity).await {
-            Ok(connection) => connection,
-            Err(Failure::NoXclient) => return Probe::NoXclient { reply: None },
-            Err(Failure::Identity(reply)) if client.is_ipv6() && reply.code() == 501 => {
-                return Probe::NoIpv6 { reply };
+    for client in STRANGERS.into_iter().take(count) {
+        for sender in &senders {
+            // A connection each: after ten errors Postfix answers slowly, after twenty no more.
+            match ask_as(backend, client, sender, hostname).await {
+                Ok(capabilities) => safe = safe.or(Some(capabilities)),
+                Err(found) => return found,
             }
-            Err(Failure::Identity(reply)) => return Probe::NoXclient { reply: Some(reply) },
-            Err(failure) => return Probe::Unreachable(failure),
-        };
-        match ask(&mut connection, hostname).await {
-            Ok(None) => {}
-            Ok(Some((recipient, reply))) => {
-                connection.quit().await;
-                return Probe::Relays { client, recipient, reply };
-            }
-            Err(failure) => return Probe::Unreachable(failure),
-        }
-        safe.get_or_insert_with(|| Arc::clone(connection.capabilities()));
-        connection.quit().await;
-        if backend.config().identity == IdentityMethod::None {
-            // There are no two strangers where there is no identity.
-            break;
         }
     }
     Probe::Safe(safe.unwrap_or_default())
 }
 
-/// The first recipient that was accepted, with the reply; `None` if there was none.
+/// What the backend offers, or what is wrong with it.
+async fn ask_as(
+    backend: &Backend,
+    client: IpAddr,
+    sender: &str,
+    hostname: &str,
+) -> Result<Arc<Capabilities>, Probe> {
+    let mut connection = open_as(backend, client).await?;
+    let recipients = recipients(connection.host(), hostname);
+    let mut rest = recipients.as_slice();
+    loop {
+        let before = rest.len();
+        match ask(&mut connection, sender, &mut rest).await {
+            Ok(None) => {
+                let capabilities = Arc::clone(connection.capabilities());
+                connection.quit().await;
+                return Ok(capabilities);
+            }
+            Ok(Some((recipient, reply))) => {
+                connection.quit().await;
+                let told = backend.config().identity == IdentityMethod::Xclient;
+                return Err(Probe::Relays { client: told.then_some(client), recipient, reply });
+            }
+            // Too many errors: under stress Postfix takes but one.
+            Err(Failure::Shutdown(_)) if rest.len() < before => {
+                connection = open_as(backend, client).await?;
+            }
+            Err(failure) => return Err(Probe::Unreachable(failure)),
+        }
+    }
+}
+
+async fn open_as(backend: &Backend, client: IpAddr) -> Result<Connection, Probe> {
+    let identity = Identity {
+        ip: client,
+        port: 25,
+        name: Some("mail.example.net".to_owned()),
+        name_temporary: false,
+        reverse_name: Some("mail.example.net".to_owned()),
+        helo: "mail.example.net".to_owned(),
+        esmtp: true,
+        login: None,
+    };
+    backend.open(&identity).await.map_err(|failure| match failure {
+        Failure::NoXclient => Probe::NoXclient { reply: None },
+        Failure::Identity(reply) if client.is_ipv6() && reply.code() == 501 => {
+            Probe::NoIpv6 { reply }
+        }
+        Failure::Identity(reply) => Probe::NoXclient { reply: Some(reply) },
+        failure => Probe::Unreachable(failure),
+    })
+}
+
+/// The first recipient that was accepted, with the reply; `None` if there was none. Takes from
+/// `rest` what was refused.
 async fn ask(
     connection: &mut Connection,
-    hostname: &str,
+    sender: &str,
+    rest: &mut &[Recipient],
 ) -> Result<Option<(String, Reply)>, Failure> {
-    let local = connection.host().to_owned();
-    let own = format!("postmaster@{hostname}");
-    let recipients = recipients(&local, hostname);
-    // The null sender passes where a sender's domain is looked at; one's own passes where it is
-    // taken for a proof.
-    for sender in ["", own.as_str()] {
-        let mail = format!("MAIL FROM:<{sender}>");
-        if connection.command(mail.as_bytes(), TIMEOUT).await?.is_success() {
-            for recipient in &recipients {
-                let reply = rcpt(connection, &recipient.address).await?;
-                if reply.is_success()
-                    && !(recipient.local && takes_any(connection, recipient).await?)
-                {
-                    return Ok(Some((recipient.address.clone(), reply)));
-                }
-            }
+    let mail = format!("MAIL FROM:<{sender}>");
+    if !connection.command(mail.as_bytes(), TIMEOUT).await?.is_success() {
+        return Ok(None);
+    }
+    while let Some((recipient, later)) = rest.split_first() {
+        let reply = rcpt(connection, &recipient.address).await?;
+        if reply.is_success() && !(recipient.local && takes_any(connection, recipient).await?) {
+            return Ok(Some((recipient.address.clone(), reply)));
         }
-        connection.rset().await?;
+        *rest = later;
     }
     Ok(None)
 }

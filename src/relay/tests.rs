@@ -278,6 +278,33 @@ fn lost(failure: &Failure) -> bool {
     matches!(failure, Failure::Lost { .. })
 }
 
+/// Over real sockets an end is a FIN or an RST, and writing finds it out before reading.
+#[tokio::test]
+async fn lost_over_tcp() {
+    for (at, fault) in [
+        (At::Data, Fault::Reset),
+        (At::Body(1), Fault::Reset),
+        (At::Body(9000), Fault::Close),
+        (At::Body(9000), Fault::SayAndClose("421 4.3.2 closing\r\n")),
+        (At::Dot, Fault::Reset),
+        (At::Dot, Fault::Close),
+    ] {
+        let what = format!("{at:?} {fault:?}");
+        let scripted = Scripted::new(Script::with(at, fault));
+        let (memory, _) = backend(Script::default(), 1);
+        let config =
+            BackendConfig { address: vec![scripted.listen().await], ..memory.config().clone() };
+        let mut connection = ready(&Backend::new(config, Arc::new(TcpDial))).await;
+        let result = connection.data(&mut large(), Cleared::for_tests()).await;
+        let failure = result.expect_err(&what);
+        assert!(lost(&failure) || shutdown(&failure), "{what} {failure:?}");
+        // In the body both happen: the dot may be under way before the end is noticed.
+        assert!(at != At::Data || !failure.is_after_dot(), "{what}");
+        assert!(at != At::Dot || failure.is_after_dot(), "{what}");
+        assert!(scripted.accepted().is_empty());
+    }
+}
+
 /// Backend connections are many and mostly wait: what waits must be small.
 #[tokio::test]
 async fn futures_are_small() {

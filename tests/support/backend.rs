@@ -74,6 +74,12 @@ pub struct Script {
     pub open_relay: bool,
     /// Takes every local part of its domains; else those with `unknown` or `test` are refused.
     pub catch_all: bool,
+    /// RCPT to these is accepted whatever else holds.
+    pub accepted_recipients: Vec<&'static str>,
+    /// MAIL from these is refused.
+    pub refused_senders: Vec<&'static str>,
+    /// After so many refusals every command gets 421.
+    pub hard_error_limit: usize,
     /// Where, at which occurrence on a connection (1 is the first, 0 is each), and what.
     pub faults: Vec<(At, usize, Fault)>,
 }
@@ -98,6 +104,9 @@ impl Default for Script {
             domains: vec!["backend.example", "example.org"],
             open_relay: false,
             catch_all: false,
+            accepted_recipients: Vec::new(),
+            refused_senders: Vec::new(),
+            hard_error_limit: 20,
             faults: Vec::new(),
         }
     }
@@ -227,6 +236,7 @@ impl Scripted {
             counts: Vec::new(),
             client: Client::default(),
             greeted: false,
+            errors: 0,
             sender: None,
             recipients: Vec::new(),
         };
@@ -255,6 +265,7 @@ struct Peer<S> {
     counts: Vec<At>,
     client: Client,
     greeted: bool,
+    errors: usize,
     sender: Option<String>,
     recipients: Vec<String>,
 }
@@ -283,6 +294,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Peer<S> {
                     .await?;
                 return Ok(End::Close);
             }
+            if self.errors >= self.script.hard_error_limit {
+                self.stream.write_all(b"421 4.7.0 Error: too many errors\r\n").await?;
+                return Ok(End::Close);
+            }
             let (at, reply) = match verb {
                 "EHLO" | "HELO" => (At::Ehlo, self.ehlo(verb, &command)),
                 "XCLIENT" => (At::Xclient, self.xclient(&command)),
@@ -299,11 +314,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Peer<S> {
                 "QUIT" => (At::Quit, "221 2.0.0 Bye\r\n".into()),
                 _ => (At::Other, "250 2.0.0 Ok\r\n".into()),
             };
-            let faults = self.script.faults.len();
+            self.errors += usize::from(reply.starts_with(['4', '5']));
             if let Some(end) = self.answer(at, &reply).await? {
                 return Ok(end);
             }
-            let refused = faults != 0 && self.struck(at);
+            let refused = self.refused(at);
             match at {
                 At::Quit => return Ok(End::Close),
                 At::Data if reply.starts_with("354") && !refused => {
@@ -316,8 +331,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Peer<S> {
         }
     }
 
-    /// Whether the last answer here was a fault that replaced the reply.
-    fn struck(&self, at: At) -> bool {
+    /// Whether the last answer here was a fault in place of 354.
+    fn refused(&self, at: At) -> bool {
         let count = self.counts.iter().filter(|seen| **seen == at).count();
         matches!(self.fault(at, count), Some(Fault::Say(said)) if !said.starts_with("354"))
     }
@@ -396,9 +411,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Peer<S> {
             At::Body(bytes) => Some((*bytes, fault.clone())),
             _ => None,
         });
+        let mut scanned = 0;
         loop {
             text.append(&mut self.input);
-            if let Some(end) = text.windows(5).position(|w| w == b"\r\n.\r\n") {
+            let from = scanned;
+            scanned = text.len().saturating_sub(4);
+            if let Some(at) = text[from..].windows(5).position(|w| w == b"\r\n.\r\n") {
+                let end = from + at;
                 self.input = text.split_off(end + 5);
                 text.truncate(end + 2);
                 break;
@@ -512,7 +531,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Peer<S> {
         if self.sender.is_some() {
             return "503 5.5.1 Error: nested MAIL command\r\n".into();
         }
-        self.sender = Some(path(command));
+        let sender = path(command);
+        if self.script.refused_senders.contains(&sender.as_str()) {
+            return format!("550 5.7.1 <{sender}>: Sender address rejected\r\n");
+        }
+        self.sender = Some(sender);
         "250 2.1.0 Ok\r\n".into()
     }
 
@@ -525,6 +548,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Peer<S> {
         let (local, domain) = address.rsplit_once('@').unwrap_or((&address, ""));
         let trusted = self.client.addr == "127.0.0.1" || self.script.open_relay;
         let ours = self.script.domains.contains(&domain) && !routed;
+        if self.script.accepted_recipients.contains(&address.as_str()) {
+            self.recipients.push(address);
+            return "250 2.1.5 Ok\r\n".into();
+        }
         if !trusted && !ours {
             return format!("554 5.7.1 <{address}>: Relay access denied\r\n");
         }

@@ -46,11 +46,12 @@ impl Seal {
             return Err("ARC-Seal has h=");
         }
         signature::number(&tags, "t", "t= is not a number")?;
+        let (selector, domain) = signature::key_place(&tags)?;
         Ok(Seal {
             algorithm: signature::algorithm(&tags)?,
             signature: signature::signature(&tags)?,
-            domain: signature::domain(&tags)?,
-            selector: signature::selector(&tags)?,
+            domain,
+            selector,
             cv: match required(&tags, "cv", "cv= missing")? {
                 "none" => ChainValue::None,
                 "fail" => ChainValue::Fail,

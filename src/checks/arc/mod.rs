@@ -3,12 +3,14 @@
 //! A chain that fails is as good as none (5.2); all its errors are permanent (5.2.1). A chain that
 //! passes means something only when its last sealer is trusted by the administrator (7.2, 9.3).
 
+use std::collections::BTreeSet;
+
 use serde_json::json;
 
 use crate::checks::dkim::canonical::FieldIndex;
 use crate::checks::dkim::lookup::Keys;
 use crate::checks::dkim::signature::{Reason, Signed, is_within};
-use crate::checks::dkim::verify::{Evidence, Outcome, verify_signed};
+use crate::checks::dkim::verify::{Evidence, Outcome, before_key, verify_signed};
 use crate::checks::{AuthResult, Check, Context, Findings, MessageView};
 use crate::dns::BoxFuture;
 use crate::facts::{Stage, registry};
@@ -22,6 +24,10 @@ pub mod verify;
 mod tests;
 
 use chain::Set;
+
+/// Different keys that one chain may need. A chain of 50 sets by 50 strangers would spend the
+/// questions that other checks of the message have left; real ones have two or three sealers.
+pub const MAX_KEYS: usize = 10;
 
 #[derive(Debug, Clone, Default)]
 pub struct ArcConfig {
@@ -42,13 +48,6 @@ pub fn body_hash(header: &Header) -> Option<HashSpec> {
     chain::message_signature(field).ok().map(|signed| signed.body)
 }
 
-/// A chain that passes.
-struct Chain<'a> {
-    sets: Vec<Set<'a>>,
-    /// Of the last set.
-    message: Signed,
-}
-
 impl ArcCheck {
     pub fn new(config: ArcConfig) -> ArcCheck {
         ArcCheck { config }
@@ -56,23 +55,34 @@ impl ArcCheck {
 
     async fn find(&self, cx: &Context<'_>) -> Findings {
         let Some(message) = cx.message else { return Findings::default() };
-        let chain = verified(cx, message).await;
-        let trust = match &chain {
-            Ok(Some(chain)) => self.trust(chain, cx.facts.text(registry::HEADER_FROM_DOMAIN)),
-            _ => Err(""),
+        let (sets, verified) = match chain::collect(message.header) {
+            Ok(sets) if sets.is_empty() => return none(),
+            Ok(sets) => {
+                let verified = verified(cx, message, &sets).await;
+                (sets, verified)
+            }
+            Err(reason) => (Vec::new(), Err(reason)),
         };
-        findings(cx, &chain, trust)
+        let author = cx.facts.text(registry::HEADER_FROM_DOMAIN);
+        let trust = verified.as_ref().ok().map(|signed| self.trust(&sets, signed, author));
+        findings(cx, &sets, verified.err(), trust)
     }
 
-    /// Why the chain speaks for the author, or why it does not.
-    fn trust(&self, chain: &Chain<'_>, author: &str) -> Result<&'static str, Reason> {
-        let last = chain.sets.last().ok_or("there is no set")?;
+    /// Why a passing chain speaks for the author, or why it does not. `signed` is its last message
+    /// signature.
+    fn trust(
+        &self,
+        sets: &[Set<'_>],
+        signed: &Signed,
+        author: &str,
+    ) -> Result<&'static str, Reason> {
+        let last = sets.last().ok_or("there is no set")?;
         let sealer = &last.sealed.domain;
         if !self.config.trusted_sealers.iter().any(|trusted| is_within(sealer, trusted)) {
             return Err("the sealer is not in the list of trusted ones");
         }
         // Else the From that was seen there and the one here may be different ones.
-        if !chain.message.names.iter().any(|name| name == "from") {
+        if !signed.names.iter().any(|name| name == "from") {
             return Err("the last message signature does not cover From");
         }
         results::vouched(last.results.value, author)
@@ -80,69 +90,84 @@ impl ArcCheck {
     }
 }
 
-/// RFC 8617 5.2; `None` without any ARC field.
-async fn verified<'a>(
+/// Verifies a chain of at least one set (RFC 8617 5.2); its last message signature when it passes.
+async fn verified(
     cx: &Context<'_>,
-    message: MessageView<'a>,
-) -> Result<Option<Chain<'a>>, Reason> {
-    let sets = chain::collect(message.header)?;
-    let Some(last) = sets.last() else { return Ok(None) };
+    message: MessageView<'_>,
+    sets: &[Set<'_>],
+) -> Result<Signed, Reason> {
+    let last = sets.last().ok_or("there is no set")?;
     let signed = chain::message_signature(last.message)?;
-    let names = sets.iter().map(|set| set.sealed.key_name()).chain([signed.key_name()]);
-    let keys = Keys::fetch(cx.dns, names).await;
     let index = FieldIndex::new(message.header);
     let evidence = Evidence {
         fields: &index,
         bodies: message.body_hashes,
-        keys: &keys,
         now: cx.now,
         allow_unsigned_tail: false,
     };
-    let verdict = verify_signed(&signed, None, last.message, &evidence);
+    before_key(&signed, &evidence).map_err(|verdict| verdict.reason)?;
+    let names = sets.iter().map(|set| set.sealed.key_name()).chain([signed.key_name()]);
+    let names: BTreeSet<String> = names.collect();
+    if names.len() > MAX_KEYS {
+        return Err("the chain needs too many keys");
+    }
+    let keys = Keys::fetch(cx.dns, names).await;
+    let verdict = verify_signed(&signed, None, last.message, &evidence, &keys);
     if verdict.outcome != Outcome::Pass {
         return Err(verdict.reason);
     }
-    verify::seals(&sets, &keys)?;
-    Ok(Some(Chain { sets, message: signed }))
+    verify::seals(sets, &keys)?;
+    Ok(signed)
 }
 
+fn none() -> Findings {
+    let mut found = Findings::default();
+    found.set(registry::ARC, "none");
+    found.set(registry::ARC_SEALER, "");
+    found.set(registry::ARC_TRUSTED, false);
+    found.results.push(auth_result("none", None, Vec::new()));
+    found.evidence = json!({ "result": "none" });
+    found
+}
+
+/// `failed` is why the chain fails; `trust` is about one that passes.
 fn findings(
     cx: &Context<'_>,
-    chain: &Result<Option<Chain<'_>>, Reason>,
-    trust: Result<&'static str, Reason>,
+    sets: &[Set<'_>],
+    failed: Option<Reason>,
+    trust: Option<Result<&'static str, Reason>>,
 ) -> Findings {
     let mut found = Findings::default();
-    let (result, reason, sets) = match chain {
-        Ok(None) => ("none", None, &[][..]),
-        Ok(Some(chain)) => ("pass", None, chain.sets.as_slice()),
-        Err(reason) => ("fail", Some(*reason), &[][..]),
-    };
-    let sealer = sets.last().map_or("", |set| set.sealed.domain.as_str());
+    let result = if failed.is_some() { "fail" } else { "pass" };
+    let sealer = sets.last().filter(|_| failed.is_none());
     found.set(registry::ARC, result);
-    found.set(registry::ARC_SEALER, sealer);
-    found.set(registry::ARC_TRUSTED, trust.is_ok());
+    found.set(registry::ARC_SEALER, sealer.map_or("", |set| set.sealed.domain.as_str()));
+    found.set(registry::ARC_TRUSTED, matches!(trust, Some(Ok(_))));
     // RFC 8617 10.1 registers the property.
-    let properties = match result {
-        "none" => Vec::new(),
-        _ => vec![("smtp.remote-ip", cx.client_ip.to_string())],
-    };
-    let reason_text = reason.map(str::to_owned);
-    found.results.push(AuthResult { method: "arc", result, reason: reason_text, properties });
-    let seals: Vec<_> = sets
-        .iter()
-        .enumerate()
-        .map(|(n, set)| json!({"i": n + 1, "d": set.sealed.domain, "s": set.sealed.selector}))
-        .collect();
-    found.evidence = json!({ "result": result, "sets": seals });
-    if let Some(reason) = reason {
+    let properties = vec![("smtp.remote-ip", cx.client_ip.to_string())];
+    found.results.push(auth_result(result, failed, properties));
+
+    let seals = sets.iter().enumerate().map(
+        |(n, Set { sealed, .. })| json!({ "i": n + 1, "d": sealed.domain, "s": sealed.selector }),
+    );
+    found.evidence = json!({ "result": result, "sets": seals.collect::<Vec<_>>() });
+    if let Some(reason) = failed {
         found.evidence["reason"] = reason.into();
     }
     match trust {
-        Ok(why) => found.evidence["trusted"] = why.into(),
-        Err(why) if !why.is_empty() => found.evidence["not_trusted"] = why.into(),
-        Err(_) => {}
+        Some(Ok(why)) => found.evidence["trusted"] = why.into(),
+        Some(Err(why)) => found.evidence["not_trusted"] = why.into(),
+        None => {}
     }
     found
+}
+
+fn auth_result(
+    result: &'static str,
+    reason: Option<&str>,
+    properties: Vec<(&'static str, String)>,
+) -> AuthResult {
+    AuthResult { method: "arc", result, reason: reason.map(str::to_owned), properties }
 }
 
 impl Check for ArcCheck {
@@ -167,12 +192,7 @@ impl Check for ArcCheck {
         let mut found = Findings::default();
         found.set(registry::ARC, "fail");
         found.set(registry::ARC_TRUSTED, false);
-        found.results.push(AuthResult {
-            method: "arc",
-            result: "fail",
-            reason: Some("not evaluated in time".to_owned()),
-            properties: Vec::new(),
-        });
+        found.results.push(auth_result("fail", Some("not evaluated in time"), Vec::new()));
         found
     }
 }

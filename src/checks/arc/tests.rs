@@ -118,6 +118,24 @@ async fn trust_is_given_by_the_administrator() {
 }
 
 #[tokio::test]
+async fn a_chain_of_too_many_strangers() {
+    let bh = STANDARD.encode(sha256(b"Hi.\r\n"));
+    let sets = (1..=11).map(|i| {
+        let cv = if i == 1 { "none" } else { "pass" };
+        format!(
+            "ARC-Seal: i={i}; a=rsa-sha256; cv={cv}; d=d{i}.example; s=s; b=AAAA\r\n\
+             ARC-Message-Signature: i={i}; a=rsa-sha256; d=d{i}.example; s=s; h=from; bh={bh}; b=AAAA\r\n\
+             ARC-Authentication-Results: i={i}; x; none\r\n"
+        )
+    });
+    let message = sets.collect::<String>() + MESSAGE;
+    let dns = FakeDns::parse("").expect("zone text");
+    let found = run(&ArcCheck::default(), &message, &Facts::new(), &dns).await;
+    assert_eq!(found.evidence["reason"], "the chain needs too many keys");
+    assert_eq!(dns.asked(), []);
+}
+
+#[tokio::test]
 async fn no_chain() {
     let found = found(MESSAGE, &["lists.example.org"], "example.com").await;
     assert_eq!(value(&found, registry::ARC), Value::from("none"));

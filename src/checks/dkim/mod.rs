@@ -20,18 +20,23 @@ pub mod tags;
 pub mod verify;
 
 #[cfg(test)]
+mod properties;
+#[cfg(test)]
 pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 
 use canonical::FieldIndex;
 use lookup::Keys;
-use signature::{Reason, Signature};
+use signature::{Reason, Signature, Signed};
 use tags::TagList;
 use verify::{Evidence, Outcome, Verdict};
 
 /// Signatures tried in one message, from the top down (RFC 6376 6.1 and 8.4 allow a limit).
 pub const MAX_SIGNATURES: usize = 10;
+
+/// The most that [`body_hashes`] asks for.
+pub const MAX_BODY_HASHES: usize = MAX_SIGNATURES + 1;
 
 const SIGNATURE_FIELD: &str = "DKIM-Signature";
 
@@ -48,8 +53,8 @@ pub struct DkimCheck {
     config: DkimConfig,
 }
 
-/// What the body of a message with this header must be hashed for: at most
-/// [`MAX_SIGNATURES`] different ways for DKIM and one for ARC.
+/// What the body of a message with this header must be hashed for: one way for each DKIM-Signature
+/// that is tried, and one for ARC.
 pub fn body_hashes(header: &Header) -> Vec<HashSpec> {
     let mut specs = Vec::new();
     for field in header.named(SIGNATURE_FIELD).take(MAX_SIGNATURES) {
@@ -67,6 +72,12 @@ pub fn body_hashes(header: &Header) -> Vec<HashSpec> {
     specs
 }
 
+/// Names of `h=` in the record of decisions.
+const MAX_NAMES_SHOWN: usize = 64;
+
+/// Characters of a tag's value in the record and in Authentication-Results: the longest address.
+const MAX_VALUE_SHOWN: usize = 320;
+
 /// What a signature says of itself, as far as it can be read, for the record.
 #[derive(Debug, Default)]
 struct Label {
@@ -81,10 +92,10 @@ impl Label {
     fn read(value: &[u8]) -> Label {
         let Ok(tags) = TagList::parse(value) else { return Label::default() };
         let text = |name| -> String {
-            tags::without_fws(tags.get(name).unwrap_or("")).chars().take(320).collect()
+            tags::without_fws(tags.get(name).unwrap_or("")).chars().take(MAX_VALUE_SHOWN).collect()
         };
-        let mut b = text("b");
-        b = b.chars().take(8).collect();
+        // RFC 6008 4: enough to tell the signatures of a message apart.
+        let b = text("b").chars().take(8).collect();
         Label { d: text("d"), s: text("s"), i: text("i"), a: text("a"), b }
     }
 }
@@ -106,23 +117,23 @@ impl DkimCheck {
         let fields: Vec<_> = message.header.named(SIGNATURE_FIELD).collect();
         let parsed: Vec<_> =
             fields.iter().take(MAX_SIGNATURES).map(|f| Signature::parse(f.value)).collect();
-        let names = parsed.iter().flatten().map(|signature| signature.signed.key_name());
-        let keys = Keys::fetch(cx.dns, names).await;
         let index =
             if fields.is_empty() { FieldIndex::default() } else { FieldIndex::new(message.header) };
         let evidence = Evidence {
             fields: &index,
             bodies: message.body_hashes,
-            keys: &keys,
             now: cx.now,
             allow_unsigned_tail: self.config.allow_unsigned_tail,
         };
+        let hopeful = parsed.iter().flatten().map(|signature| &signature.signed);
+        let hopeful = hopeful.filter(|signed| verify::before_key(signed, &evidence).is_ok());
+        let keys = Keys::fetch(cx.dns, hopeful.map(Signed::key_name)).await;
         let tried: Vec<_> = fields
             .iter()
             .zip(parsed)
             .map(|(&field, parsed)| {
                 let verdict = match &parsed {
-                    Ok(signature) => verify::verify(signature, field, &evidence),
+                    Ok(signature) => verify::verify(signature, field, &evidence, &keys),
                     Err(reason) => Verdict::new(Outcome::PermError, reason),
                 };
                 Tried { field, parsed, verdict }
@@ -197,7 +208,8 @@ fn describe(one: &Tried<'_>, label: &Label, keys: &Keys) -> serde_json::Value {
     }
     if let Ok(signature) = &one.parsed {
         let signed = &signature.signed;
-        add("h", signed.names.join(":").into());
+        let names: Vec<_> = signed.names.iter().take(MAX_NAMES_SHOWN).collect();
+        add("h", json!(names));
         if let Some(limit) = signed.body.limit {
             add("l", limit.into());
         }

@@ -12,6 +12,12 @@ use crate::message::HashSpec;
 /// More names than this in `h=` are an error: real signatures name a few dozen.
 const MAX_NAMES: usize = 256;
 
+/// Octets of a field name in `h=`: a line is not longer (RFC 5322 2.1.1).
+const MAX_NAME: usize = 998;
+
+/// Octets of a name in DNS as text (RFC 1035 2.3.4).
+const MAX_DNS_NAME: usize = 253;
+
 /// What ties signer, key and content together: the part that DKIM-Signature and
 /// ARC-Message-Signature have in common.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -96,14 +102,15 @@ impl Signed {
         {
             return Err("x= is not after t=");
         }
+        let (selector, domain) = key_place(tags)?;
         Ok(Signed {
             algorithm,
             signature: signature(tags)?,
             body_hash,
             relaxed_header,
             body: HashSpec { relaxed: relaxed_body, limit },
-            domain: domain(tags)?,
-            selector: selector(tags)?,
+            domain,
+            selector,
             names: names(tags.get("h").ok_or("h= missing")?)?,
             timestamp,
             expires,
@@ -139,14 +146,17 @@ pub fn signature(tags: &TagList<'_>) -> Result<Vec<u8>, Reason> {
     base64(required(tags, "b", "b= missing")?).ok_or("b= is not base64")
 }
 
-pub fn domain(tags: &TagList<'_>) -> Result<String, Reason> {
-    domain_name(required(tags, "d", "d= missing")?)
+/// `s=` and `d=`. A name too long for DNS would look like a failure of DNS when it is asked, and so
+/// let a stranger make a temporary error for a domain that is not his.
+pub fn key_place(tags: &TagList<'_>) -> Result<(String, String), Reason> {
+    let domain = domain_name(required(tags, "d", "d= missing")?)
         .filter(|domain| domain.contains('.'))
-        .ok_or("d= is not a domain")
-}
-
-pub fn selector(tags: &TagList<'_>) -> Result<String, Reason> {
-    domain_name(required(tags, "s", "s= missing")?).ok_or("s= is not a selector")
+        .ok_or("d= is not a domain")?;
+    let selector = domain_name(required(tags, "s", "s= missing")?).ok_or("s= is not a selector")?;
+    if key_name(&selector, &domain).len() > MAX_DNS_NAME {
+        return Err("s= and d= are too long");
+    }
+    Ok((selector, domain))
 }
 
 /// A whole number, of at most 76 digits (RFC 6376 3.5); what is too large for us is the largest.
@@ -186,7 +196,8 @@ fn names(value: &str) -> Result<Vec<String>, Reason> {
         return Err("too many names in h=");
     }
     // RFC 5322 3.6.8: a field name is printable and has no white space.
-    let proper = |name: &String| name.bytes().all(|b| b.is_ascii_graphic());
+    let proper =
+        |name: &String| name.len() <= MAX_NAME && name.bytes().all(|b| b.is_ascii_graphic());
     if names.iter().all(proper) { Ok(names) } else { Err("h= is not a list of names") }
 }
 
@@ -206,7 +217,7 @@ pub fn domain_name(text: &str) -> Option<String> {
             && !label.ends_with('-')
             && label.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
     };
-    (name.len() <= 253 && name.split('.').all(label)).then_some(name)
+    (name.len() <= MAX_DNS_NAME && name.split('.').all(label)).then_some(name)
 }
 
 /// Whether a name is `domain` or beneath it.
@@ -294,6 +305,10 @@ mod tests {
         ] {
             assert_eq!(with(&[(name, Some(value))]), Err(expected), "{name}={value}");
         }
+        let label = "x".repeat(62);
+        let (s, d) = ([label.as_str(); 2].join("."), [label.as_str(); 2].join(".") + ".example");
+        let long = [("s", Some(s.as_str())), ("d", Some(d.as_str()))];
+        assert_eq!(with(&long), Err("s= and d= are too long"));
         let times = [("t", Some("100")), ("x", Some("100"))];
         assert_eq!(with(&times), Err("x= is not after t="));
     }

@@ -1,15 +1,16 @@
-//! What tests of DKIM, ARC and DMARC share: keys, a body hasher, and a message put before a check.
+//! What tests of DKIM, ARC and DMARC share: keys, and a message put before a check.
 
 use std::net::IpAddr;
 use std::time::Duration;
 
-use super::crypto::{SigningKey, sha256};
-use super::sign;
+use super::crypto::SigningKey;
+use super::{MAX_BODY_HASHES, sign};
 use crate::checks::{Check, Context, Findings, MessageView};
 use crate::dns::Budget;
 use crate::dns::fake::FakeDns;
 use crate::facts::{Facts, FieldId, Value};
-use crate::message::{BodyHash, HashSpec, Header};
+use crate::message::Header;
+use crate::message::body_hash::BodyHasher;
 
 /// Made for these tests.
 pub(crate) const RSA_2048: &str = "\
@@ -84,18 +85,6 @@ pub(crate) fn key_line(selector: &str, domain: &str, record: &str) -> String {
     format!("{selector}._domainkey.{domain}. TXT {}\n", strings.join(" "))
 }
 
-pub(crate) fn hash_body(body: &[u8], specs: &[HashSpec]) -> Vec<BodyHash> {
-    specs
-        .iter()
-        .map(|&spec| {
-            let canonical = sign::canonical_body(body, spec.relaxed);
-            let limit = spec.limit.and_then(|l| usize::try_from(l).ok()).unwrap_or(usize::MAX);
-            let sha256 = sha256(canonical.get(..limit).unwrap_or(&canonical));
-            BodyHash { spec, sha256, canonical_length: canonical.len() as u64 }
-        })
-        .collect()
-}
-
 /// Puts a message before a check, at the time 1_700_000_000.
 pub(crate) async fn run(
     check: &dyn Check,
@@ -105,7 +94,9 @@ pub(crate) async fn run(
 ) -> Findings {
     let (header, body) = sign::split(message.as_bytes());
     let header = Header::parse(header.into());
-    let hashes = hash_body(body, &super::body_hashes(&header));
+    let mut hasher = BodyHasher::new(&super::body_hashes(&header), MAX_BODY_HASHES);
+    hasher.update(body);
+    let hashes = hasher.finish();
     let budget = Budget::new(dns.resolver(), 100, Duration::from_secs(8));
     let view = MessageView { header: &header, size: message.len() as u64, body_hashes: &hashes };
     check

@@ -207,6 +207,16 @@ async fn a_key_is_asked_once() {
     assert_eq!(value(&found, registry::DKIM_TEMPERROR_DOMAINS), Value::from(vec!["example.com"]));
 }
 
+/// A signature that can't hold is worth no question, and no temporary error.
+#[tokio::test]
+async fn no_key_is_asked_for_a_broken_body() {
+    let dns = FakeDns::parse("sel._domainkey.example.com. SERVFAIL").expect("zone text");
+    let mail = signed(MESSAGE, &ed25519(), &[]) + "more\r\n";
+    let found = run(&DkimCheck::default(), &mail, &Facts::new(), &dns).await;
+    assert_eq!(found.results[0].result, "fail");
+    assert_eq!(dns.asked(), []);
+}
+
 #[test]
 fn bodies_to_hash() {
     let key = ed25519();

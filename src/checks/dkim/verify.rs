@@ -54,7 +54,6 @@ impl Verdict {
 pub struct Evidence<'a> {
     pub fields: &'a FieldIndex<'a>,
     pub bodies: &'a [BodyHash],
-    pub keys: &'a Keys,
     /// Seconds since 1970.
     pub now: u64,
     /// Accept signatures whose `l=` leaves a part of the body unsigned.
@@ -62,31 +61,47 @@ pub struct Evidence<'a> {
 }
 
 /// Verifies a DKIM-Signature.
-pub fn verify(signature: &Signature, own: HeaderField<'_>, evidence: &Evidence<'_>) -> Verdict {
-    verify_signed(&signature.signed, signature.identity.as_deref(), own, evidence)
+pub fn verify(
+    signature: &Signature,
+    own: HeaderField<'_>,
+    evidence: &Evidence<'_>,
+    keys: &Keys,
+) -> Verdict {
+    verify_signed(&signature.signed, signature.identity.as_deref(), own, evidence, keys)
 }
 
-/// Verifies what DKIM-Signature and ARC-Message-Signature have in common. The cheap tests come
-/// first; the order decides only which of several reasons is named.
+/// What can be said without a key: the part of the body that was hashed for the signature, or why it
+/// does not hold. Keys of signatures that fail here need not be fetched.
+pub fn before_key<'e>(signed: &Signed, evidence: &Evidence<'e>) -> Result<&'e BodyHash, Verdict> {
+    let fail = |reason| Err(Verdict::new(Outcome::Fail, reason));
+    if signed.expires.is_some_and(|x| x < evidence.now) {
+        return fail("signature has expired");
+    }
+    let Some(body) = evidence.bodies.iter().find(|body| body.spec == signed.body) else {
+        return Err(Verdict::new(Outcome::Policy, "body was not hashed for it"));
+    };
+    if signed.body.limit.is_some_and(|limit| limit > body.canonical_length) {
+        return fail("l= is larger than the body");
+    }
+    if body.sha256 != *signed.body_hash {
+        return fail("body hash does not match");
+    }
+    Ok(body)
+}
+
+/// Verifies what DKIM-Signature and ARC-Message-Signature have in common.
 pub fn verify_signed(
     signed: &Signed,
     identity: Option<&str>,
     own: HeaderField<'_>,
     evidence: &Evidence<'_>,
+    keys: &Keys,
 ) -> Verdict {
-    if signed.expires.is_some_and(|x| x < evidence.now) {
-        return Verdict::new(Outcome::Fail, "signature has expired");
-    }
-    let Some(body) = evidence.bodies.iter().find(|body| body.spec == signed.body) else {
-        return Verdict::new(Outcome::Policy, "body was not hashed for it");
+    let body = match before_key(signed, evidence) {
+        Ok(body) => body,
+        Err(verdict) => return verdict,
     };
-    if signed.body.limit.is_some_and(|limit| limit > body.canonical_length) {
-        return Verdict::new(Outcome::Fail, "l= is larger than the body");
-    }
-    if body.sha256 != *signed.body_hash {
-        return Verdict::new(Outcome::Fail, "body hash does not match");
-    }
-    let record = match evidence.keys.get(&signed.key_name(), signed.algorithm) {
+    let record = match keys.get(&signed.key_name(), signed.algorithm) {
         Ok(record) => record,
         Err(NoKey::Temporary(_)) => {
             return Verdict::new(Outcome::TempError, "key server unavailable");

@@ -5,8 +5,8 @@ use crate::checks::dkim::signature::is_within;
 use crate::dns::DnsError;
 
 /// Whether an authenticated domain is aligned with the author's. Walks only where the answer
-/// depends on it: a domain that is not beneath the author's Organizational Domain can't have the
-/// same one, and a walk from that domain itself meets nothing new.
+/// depends on it: a domain that is not within the author's Organizational Domain can't have the same
+/// one.
 pub async fn aligned(
     walks: &mut Walks<'_>,
     author: &str,
@@ -21,8 +21,8 @@ pub async fn aligned(
     }
     let author = walks.walk(author).await?;
     let organization = author.organizational_domain();
-    if domain == organization || !is_within(domain, organization) {
-        return Ok(domain == organization);
+    if !is_within(domain, organization) {
+        return Ok(false);
     }
     Ok(walks.walk(domain).await?.organizational_domain() == organization)
 }

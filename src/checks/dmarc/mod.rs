@@ -140,13 +140,23 @@ async fn evaluate<'a>(cx: &Context<'a>, author: &str, walks: &mut Walks<'_>) -> 
     }
     let pass = identities.iter().any(|id| id.passed && id.aligned == Ok(true));
     // RFC 9989 5.3.6: an identity that could have passed, had DNS answered, is no failure.
-    let open = identities.iter().any(|id| id.aligned != Ok(false));
+    let open = unfinished(cx.facts) || identities.iter().any(|id| id.aligned != Ok(false));
     let (result, reason) = match (pass, open) {
         (true, _) => ("pass", None),
         (false, true) => ("temperror", Some("an aligned identity could not be looked up")),
         (false, false) => ("fail", Some("no aligned identity passes")),
     };
     Evaluation { result, reason, applied: Some(applied), identities }
+}
+
+/// Whether SPF or DKIM has a temporary error without a domain: the check itself did not finish, and
+/// what it would have found is not known.
+fn unfinished(facts: &Facts) -> bool {
+    let spf =
+        facts.text(registry::SPF) == "temperror" && facts.text(registry::SPF_DOMAIN).is_empty();
+    let dkim = facts.text(registry::DKIM) == "temperror"
+        && facts.texts(registry::DKIM_TEMPERROR_DOMAINS).next().is_none();
+    spf || dkim
 }
 
 enum DiscoveryError {
@@ -226,10 +236,17 @@ fn findings(
     found
 }
 
+/// Characters of a record kept in the evidence.
+const MAX_SHOWN: usize = 1000;
+
+fn shown(text: &str) -> String {
+    text.chars().take(MAX_SHOWN).collect()
+}
+
 /// What a rule's reader and an aggregate report (RFC 9990) need to know.
 fn evidence(author: &str, evaluation: &Evaluation<'_>, walks: &Walks<'_>) -> Json {
     let walk = walks.asked().iter().map(|(name, found)| match found {
-        Ok(Some(record)) => json!({ "name": name, "record": record.text }),
+        Ok(Some(record)) => json!({ "name": name, "record": shown(&record.text) }),
         Ok(None) => json!({ "name": name }),
         Err(error) => json!({ "name": name, "error": error.name() }),
     });

@@ -55,7 +55,7 @@ pub struct Record {
     pub psd: Psd,
     /// `t=y`.
     pub testing: bool,
-    /// The valid reporting URIs of `rua=`.
+    /// The valid reporting URIs of `rua=`, the first [`MAX_URIS`] of them.
     pub rua: Vec<String>,
     /// `fo=` as published, for reports.
     pub fo: Option<String>,
@@ -90,7 +90,7 @@ impl Record {
 
         let rua: Vec<String> = tag("rua")
             .map(|list| list.split(',').map(trim).filter(|uri| is_uri(uri)).map(str::to_owned))
-            .map(Iterator::collect)
+            .map(|uris| uris.take(MAX_URIS).collect())
             .unwrap_or_default();
         let policies = ["p", "sp", "np"].map(|name| tag(name).map(Policy::parse));
         let (p, sp, np) = match policies {
@@ -114,10 +114,17 @@ impl Record {
             },
             testing: yes("t", "y"),
             rua,
-            fo: tag("fo").map(str::to_owned),
+            fo: tag("fo").filter(|fo| fo.len() <= MAX_FO).map(str::to_owned),
         })
     }
 }
+
+/// Reporting URIs kept of one record, and the octets of each.
+pub const MAX_URIS: usize = 8;
+const MAX_URI: usize = 512;
+
+/// `0:1:d:s` and white space.
+const MAX_FO: usize = 16;
 
 const KNOWN: [&str; 9] = ["p", "sp", "np", "adkim", "aspf", "psd", "t", "rua", "fo"];
 
@@ -136,7 +143,11 @@ fn is_uri(text: &str) -> bool {
         && scheme.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'-' | b'.'));
     let address = !scheme.eq_ignore_ascii_case("mailto")
         || rest.split_once('@').is_some_and(|(local, host)| !local.is_empty() && !host.is_empty());
-    scheme_ok && address && !rest.is_empty() && rest.bytes().all(|b| b.is_ascii_graphic())
+    text.len() <= MAX_URI
+        && scheme_ok
+        && address
+        && !rest.is_empty()
+        && rest.bytes().all(|b| b.is_ascii_graphic())
 }
 
 #[cfg(test)]

@@ -152,6 +152,19 @@ async fn results() {
     }
 }
 
+/// A check of SPF or DKIM that did not finish leaves no domain, and no verdict.
+#[tokio::test]
+async fn checks_that_did_not_finish() {
+    for field in [registry::SPF, registry::DKIM] {
+        let mut facts = Facts::new();
+        facts.set(registry::HEADER_FROM_DOMAIN, "example.com");
+        facts.set(field, "temperror");
+        assert_eq!(text(&check(&facts, &[]).await, registry::DMARC), "temperror");
+        facts.set(registry::DKIM_DOMAINS, vec!["example.com"]);
+        assert_eq!(text(&check(&facts, &[]).await, registry::DMARC), "pass");
+    }
+}
+
 #[tokio::test]
 async fn what_was_aligned() {
     let given = Given("example.com", ("pass", "a.example.com"), &["other.example"], &[]);

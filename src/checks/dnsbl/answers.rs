@@ -4,7 +4,7 @@ use std::net::Ipv4Addr;
 
 /// The answers that a list is known to give: `127.0.0.2`, `127.0.0.2-11`, `127.0.*.1-3`, and for
 /// lists of bits `127.0.0.&12`, which holds when one of the bits is set (RFC 5782 2.3).
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct AnswerSet {
     patterns: Vec<[Octet; 4]>,
 }

@@ -1,0 +1,102 @@
+//! Configuration, rules and their tests as one thing: all of it valid, or none of it used.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::config::load::Loaded;
+use crate::config::{self, Config};
+use crate::policy::diagnostic::{Diagnostic, Severity, Source};
+use crate::policy::{self, RuleFile, RuleSet, TestOutcome};
+
+/// What was read from the files, checked and compiled.
+#[derive(Debug)]
+pub struct Program {
+    pub config: Config,
+    pub rules: RuleSet,
+    pub warnings: Vec<Diagnostic>,
+    pub tests: Vec<TestOutcome>,
+    pub rule_files: usize,
+}
+
+impl Program {
+    /// Reads the file, the rule files that it names and the shipped ones. Opens nothing else and
+    /// asks nobody.
+    pub fn load(path: &Path) -> Result<Program, Vec<Diagnostic>> {
+        Self::compile(config::load::load(path)?)
+    }
+
+    pub fn compile(loaded: Loaded) -> Result<Program, Vec<Diagnostic>> {
+        let Loaded { config, rule_sources, mut warnings, source: _ } = loaded;
+        let mut files: Vec<RuleFile> =
+            rule_sources.into_iter().map(|source| RuleFile { source, shipped: false }).collect();
+        let rule_files = files.len();
+        files.extend(policy::shipped());
+        let zones: Vec<String> = config.dnsbl.iter().map(shown).collect();
+        let options = policy::Options {
+            profile: profile_name(config.profile),
+            mode: match config.mode {
+                config::Mode::Enforce => policy::Mode::Enforce,
+                config::Mode::Monitor => policy::Mode::Monitor,
+            },
+            zones: Some(&zones),
+            read_list: &|path| std::fs::read_to_string(path),
+        };
+        let (rules, found) = match policy::compile(&files, &options) {
+            Ok(compiled) => compiled,
+            Err(mut errors) => {
+                warnings.append(&mut errors);
+                return Err(warnings);
+            }
+        };
+        warnings.extend(found);
+        let tests = match config.reload.tests {
+            config::Tests::Required => policy::run_tests(&rules, &files),
+            config::Tests::Off => Vec::new(),
+        };
+        let failed: Vec<Diagnostic> = tests.iter().flat_map(failures).collect();
+        if !failed.is_empty() {
+            warnings.extend(failed);
+            return Err(warnings);
+        }
+        Ok(Program { config, rules, warnings, tests, rule_files })
+    }
+}
+
+/// A failed test as errors like any other.
+fn failures(test: &TestOutcome) -> Vec<Diagnostic> {
+    if test.ok {
+        return Vec::new();
+    }
+    if test.diagnostics.iter().any(|found| found.severity == Severity::Error) {
+        return test.diagnostics.clone();
+    }
+    let text = std::fs::read_to_string(&test.file).unwrap_or_default();
+    let source = Arc::new(Source { path: test.file.to_path_buf(), text });
+    let start = source
+        .text
+        .split_inclusive('\n')
+        .take(test.line.saturating_sub(1))
+        .map(str::len)
+        .sum::<usize>();
+    let length = source.text.get(start..).and_then(|rest| rest.lines().next()).map_or(0, str::len);
+    let message = format!("the test \"{}\" failed", test.name);
+    let mut found = Diagnostic::error("P0801", &source, start..start + length, message);
+    if source.text.is_empty() {
+        found.place = None;
+    }
+    vec![test.detail.lines().fold(found, |found, line| found.help(line))]
+}
+
+/// What a list is called in rules: its real name may hold a secret key.
+fn shown(list: &config::DnsList) -> String {
+    list.display.clone().unwrap_or_else(|| list.name.clone())
+}
+
+pub fn profile_name(profile: config::Profile) -> &'static str {
+    match profile {
+        config::Profile::None => "none",
+        config::Profile::Minimal => "minimal",
+        config::Profile::Balanced => "balanced",
+        config::Profile::Strict => "strict",
+    }
+}
