@@ -35,6 +35,7 @@ fn config(address: Vec<SocketAddr>) -> BackendConfig {
         identity: IdentityMethod::Xclient,
         helo: "proxy.example".into(),
         timeouts: Timeouts::default(),
+        max_connections: 10,
     }
 }
 

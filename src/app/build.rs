@@ -282,6 +282,7 @@ fn relay_config(config: &Config, backend: &config::Backend) -> BackendConfig {
             data_reply: backend.data_timeout,
             ..Timeouts::default()
         },
+        max_connections: backend.max_connections,
     }
 }
 

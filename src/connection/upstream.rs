@@ -253,6 +253,7 @@ impl From<Failure> for Trouble {
     fn from(failure: Failure) -> Trouble {
         use crate::relay::Step;
         let reason = match &failure {
+            Failure::Full => Reason::BackendBusy,
             Failure::Unreachable(_)
             | Failure::Timeout { step: Step::Connect | Step::Greeting | Step::Ehlo } => {
                 Reason::BackendDown

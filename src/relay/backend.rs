@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
+use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
 
 use super::connection::Connection;
@@ -70,6 +71,8 @@ pub struct BackendConfig {
     /// Our own name, said where the client's is not.
     pub helo: String,
     pub timeouts: Timeouts,
+    /// At one time: below what the backend itself allows, so that it never refuses us.
+    pub max_connections: usize,
 }
 
 pub struct Backend {
@@ -79,13 +82,15 @@ pub struct Backend {
     learned: ArcSwapOption<Capabilities>,
     /// It was proved that it relays for nobody, and nothing since says otherwise.
     proved: AtomicBool,
+    room: Arc<Semaphore>,
 }
 
 impl Backend {
     pub fn new(config: BackendConfig, dial: Arc<dyn Dial>) -> Backend {
         let timeouts = Arc::new(config.timeouts.clone());
         let (learned, proved) = (ArcSwapOption::empty(), AtomicBool::new(false));
-        Backend { config, timeouts, dial, learned, proved }
+        let room = Arc::new(Semaphore::new(config.max_connections.min(Semaphore::MAX_PERMITS)));
+        Backend { config, timeouts, dial, learned, proved, room }
     }
 
     pub fn config(&self) -> &BackendConfig {
@@ -131,8 +136,12 @@ impl Backend {
         known: Option<XclientAttributes>,
         deadline: Instant,
     ) -> Result<Connection, Failure> {
+        // One that waits here would hold its client for as long as others please.
+        let Ok(place) = Arc::clone(&self.room).try_acquire_owned() else {
+            return Err(Failure::Full);
+        };
         let stream = self.connect(deadline).await?;
-        let mut connection = Connection::new(stream, Arc::clone(&self.timeouts));
+        let mut connection = Connection::new(stream, Arc::clone(&self.timeouts), place);
         match connection.greeting(deadline).await {
             Ok(reply) if reply.code() == 220 => {}
             Ok(reply) => return Err(refused(Step::Greeting, reply, Failure::Greeting)),

@@ -5,6 +5,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 
 use super::backend::Timeouts;
@@ -32,15 +33,22 @@ pub struct Connection {
     timeouts: Arc<Timeouts>,
     capabilities: Arc<Capabilities>,
     host: Box<str>,
+    /// Given back when the connection is dropped.
+    _place: OwnedSemaphorePermit,
 }
 
 impl Connection {
-    pub(super) fn new(stream: Box<dyn Stream>, timeouts: Arc<Timeouts>) -> Self {
+    pub(super) fn new(
+        stream: Box<dyn Stream>,
+        timeouts: Arc<Timeouts>,
+        place: OwnedSemaphorePermit,
+    ) -> Self {
         Connection {
             wire: Wire::new(stream),
             timeouts,
             capabilities: Arc::default(),
             host: Box::default(),
+            _place: place,
         }
     }
 

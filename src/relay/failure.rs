@@ -43,6 +43,8 @@ impl Step {
 
 #[derive(Debug)]
 pub enum Failure {
+    /// As many connections are open as the configuration allows.
+    Full,
     /// No address could be connected to; the text is the last one's error.
     Unreachable(String),
     /// The backend did not answer in time. At [`Step::Dot`] it may have taken the message.
@@ -92,6 +94,7 @@ impl Failure {
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Failure::Full => f.write_str("all connections that the backend is allowed are in use"),
             Failure::Unreachable(error) => write!(f, "backend unreachable: {error}"),
             Failure::Timeout { step } => write!(f, "no answer from the backend at {}", step.name()),
             Failure::Lost { step, .. } => {

@@ -49,6 +49,7 @@ fn backend(script: Script, buffer: usize) -> (Backend, Scripted) {
         identity: IdentityMethod::Xclient,
         helo: "proxy.example".into(),
         timeouts: Timeouts::default(),
+        max_connections: 10,
     };
     (Backend::new(config, Arc::new(Memory(scripted.clone(), buffer))), scripted)
 }
@@ -319,4 +320,16 @@ async fn futures_are_small() {
     println!("open {open} rcpt {rcpt} both {both} data {data}");
     assert!(open < 3000 && rcpt < 1200 && both < 1500 && data < 1500);
     assert!(size_of::<Connection>() <= 128);
+}
+
+#[tokio::test]
+async fn no_more_connections_than_allowed() {
+    let (backend, _) = backend(Script::default(), 4096);
+    let mut open = Vec::new();
+    for _ in 0..10 {
+        open.push(backend.open(&client()).await.unwrap());
+    }
+    assert!(matches!(backend.open(&client()).await, Err(Failure::Full)));
+    open.pop();
+    assert!(backend.open(&client()).await.is_ok());
 }

@@ -131,6 +131,7 @@ reasons! {
     // The backend and ourselves.
     BackendUnknown "backend.unknown" 421 Some((3, 2)), "{host} Service not available, try again later", Decision, "the backend was not yet reached and proved since the start", "RFC 5321 4.2.2";
     BackendDown "backend.down" 451 Some((4, 1)), "Backend does not answer, try again later", Decision, "the backend can't be reached, or does not answer in time", "RFC 5321 3.8";
+    BackendBusy "backend.busy" 451 Some((4, 5)), "Too many messages at once, try again later", Decision, "`max_connections` to the backend are open", "RFC 3463 X.4.5";
     BackendIdentity "backend.identity" 451 Some((3, 5)), "Server configuration problem", Decision, "XCLIENT is not offered, or refused, or answered wrongly", "RFC 3463 X.3.5";
     BackendGreeting "backend.greeting" 451 Some((3, 2)), "Backend does not accept mail now, try again later", Decision, "the backend greets with a refusal", "RFC 3463 X.3.2";
     BackendLost "backend.lost" 451 Some((4, 2)), "Connection to backend lost, try again later", Decision, "the connection to the backend ends or fails in the middle of a mail", "RFC 5321 3.8";
