@@ -3,4 +3,5 @@
 #![allow(clippy::unwrap_used)] // the lint knows only functions marked as tests
 
 mod delivery;
+mod refusals;
 mod support;

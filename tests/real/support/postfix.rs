@@ -1,8 +1,10 @@
 //! Postfix as Debian installs it, put behind Portcullis by the project's own scripts.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::net::TcpStream;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use rustix::process::{Signal, kill_process_group};
 
@@ -23,16 +25,15 @@ impl Postfix {
     /// Running, with `enable.sh mx` applied.
     pub(crate) fn start() -> Postfix {
         let postfix = Postfix::configured(&["mx"]);
-        postfix.resume_service();
+        postfix.run();
         postfix
     }
 
     /// Running, with `enable.sh mx submission` applied, and passwords checked at `private/auth`.
     pub(crate) fn start_with_submission() -> Postfix {
         let postfix = Postfix::configured(&["mx", "submission"]);
-        postfix.set("smtpd_sasl_type=dovecot");
-        postfix.set("smtpd_sasl_path=private/auth");
-        postfix.resume_service();
+        postfix.set(&["smtpd_sasl_type=dovecot", "smtpd_sasl_path=private/auth"]);
+        postfix.run();
         postfix
     }
 
@@ -41,57 +42,49 @@ impl Postfix {
         let dir = Dir::new("postfix");
         let config = dir.path().join("config");
         fs::create_dir(&config).unwrap();
-        let debian = |from: &str, to: &str| {
-            let from = format!("/usr/share/postfix/{from}");
-            fs::copy(&from, config.join(to)).unwrap_or_else(|error| {
-                panic!("{from}: {error}: `make test` installs Postfix");
-            });
-        };
-        debian("main.cf.debian", "main.cf");
-        debian("master.cf.dist", "master.cf");
-        debian("dynamicmaps.cf", "dynamicmaps.cf");
+        debian("main.cf.debian", &config.join("main.cf"));
+        debian("dynamicmaps.cf", &config.join("dynamicmaps.cf"));
         for (name, owner) in [("queue", "root"), ("data", "postfix"), ("mail", "nobody")] {
             run(program("install").args(["-d", "-o", owner]).arg(dir.path().join(name)));
         }
         let log = Log::new(dir.path().join("mail.log"));
         let postfix = Postfix { log, mx: free_port(), submission: free_port(), dir };
         let at = |name: &str| postfix.dir.path().join(name).display().to_string();
-        // As Debian's package asks for an Internet site.
-        postfix.set("myhostname=mail.example.com");
-        postfix.set("mydestination=$myhostname, localhost.localdomain, localhost");
-        postfix.set("mynetworks=127.0.0.0/8 [::ffff:127.0.0.0]/104 [::1]/128");
-        postfix.set(
-            "smtpd_relay_restrictions=permit_mynetworks permit_sasl_authenticated \
-             defer_unauth_destination",
-        );
-        postfix.set("inet_protocols=all");
-        postfix.set("alias_maps=");
-        postfix.set("alias_database=");
-        // Of this test: files of its own, mailboxes that can be read.
-        postfix.set(&format!("queue_directory={}", at("queue")));
-        postfix.set(&format!("data_directory={}", at("data")));
-        postfix.set(&format!("maillog_file_prefixes={}", at("")));
-        postfix.set(&format!("maillog_file={}", at("mail.log")));
         let mailboxes = MAILBOXES.map(|user| format!("{user}@example.com={user}/")).join(", ");
-        postfix.set("virtual_mailbox_domains=example.com");
-        postfix.set(&format!("virtual_mailbox_base={}", at("mail")));
-        postfix.set(&format!("virtual_mailbox_maps=inline:{{{mailboxes}}}"));
-        postfix.set("virtual_uid_maps=static:65534");
-        postfix.set("virtual_gid_maps=static:65534");
-
-        let enable = concat!(env!("CARGO_MANIFEST_DIR"), "/config/postfix/enable.sh");
-        run(program("sh").arg(enable).arg("-c").arg(postfix.config()).args(parts));
-        let master = postfix.config().join("master.cf");
-        let text = fs::read_to_string(&master).unwrap();
-        let text = text.replace("127.0.0.1:10025", &format!("127.0.0.1:{}", postfix.mx));
-        let text = text.replace("127.0.0.1:10587", &format!("127.0.0.1:{}", postfix.submission));
-        fs::write(&master, text).unwrap();
+        let settings = [
+            // As Debian's package asks for an Internet site.
+            "myhostname = mail.example.com".to_owned(),
+            "mydestination = $myhostname, localhost.localdomain, localhost".to_owned(),
+            "mynetworks = 127.0.0.0/8 [::ffff:127.0.0.0]/104 [::1]/128".to_owned(),
+            "smtpd_relay_restrictions = permit_mynetworks permit_sasl_authenticated \
+             defer_unauth_destination"
+                .to_owned(),
+            "inet_protocols = all".to_owned(),
+            "alias_maps =".to_owned(),
+            "alias_database =".to_owned(),
+            // Of this test: files of its own, mailboxes that can be read.
+            format!("queue_directory = {}", at("queue")),
+            format!("data_directory = {}", at("data")),
+            format!("maillog_file_prefixes = {}", at("")),
+            format!("maillog_file = {}", at("mail.log")),
+            "virtual_mailbox_domains = example.com".to_owned(),
+            format!("virtual_mailbox_base = {}", at("mail")),
+            format!("virtual_mailbox_maps = inline:{{{mailboxes}}}"),
+            "virtual_uid_maps = static:65534".to_owned(),
+            "virtual_gid_maps = static:65534".to_owned(),
+        ];
+        let main = fs::read_to_string(config.join("main.cf")).unwrap();
+        fs::write(config.join("main.cf"), format!("{main}\n{}\n", settings.join("\n"))).unwrap();
+        let master = enabled(parts)
+            .replace("127.0.0.1:10025", &format!("127.0.0.1:{}", postfix.mx))
+            .replace("127.0.0.1:10587", &format!("127.0.0.1:{}", postfix.submission));
+        fs::write(config.join("master.cf"), master).unwrap();
         postfix
     }
 
-    /// A parameter of main.cf.
-    pub(crate) fn set(&self, setting: &str) {
-        run(program("postconf").arg("-c").arg(self.config()).args(["-e", setting]));
+    /// Parameters of main.cf.
+    pub(crate) fn set(&self, settings: &[&str]) {
+        run(program("postconf").arg("-c").arg(self.config()).arg("-e").args(settings));
     }
 
     /// A parameter of the listener for strangers alone, in master.cf.
@@ -100,8 +93,8 @@ impl Postfix {
         run(program("postconf").arg("-c").arg(self.config()).args(["-P", &setting]));
     }
 
-    /// `postfix start` or `reload`; reads what was set.
-    pub(crate) fn resume_service(&self) {
+    /// `postfix start`, of one that does not run.
+    pub(crate) fn run(&self) {
         self.command("start");
         until("Postfix", || TcpStream::connect(("127.0.0.1", self.mx)).ok());
     }
@@ -173,6 +166,32 @@ impl Postfix {
     fn master(&self) -> Option<u32> {
         fs::read_to_string(self.queue().join("pid/master.pid")).ok()?.trim().parse().ok()
     }
+}
+
+/// A file of a fresh installation.
+fn debian(name: &str, to: &Path) {
+    let from = Path::new("/usr/share/postfix").join(name);
+    if let Err(error) = fs::copy(&from, to) {
+        panic!("{}: {error}: `make test` installs Postfix", from.display());
+    }
+}
+
+/// Debian's master.cf with the project's script applied, which takes postconf two seconds: once.
+fn enabled(parts: &[&str]) -> String {
+    static MASTER: Mutex<BTreeMap<String, String>> = Mutex::new(BTreeMap::new());
+    let mut known = MASTER.lock().unwrap_or_else(PoisonError::into_inner);
+    known
+        .entry(parts.join(" "))
+        .or_insert_with(|| {
+            let dir = Dir::new("enable");
+            let networks = "mynetworks = 127.0.0.0/8 [::ffff:127.0.0.0]/104 [::1]/128\n";
+            dir.write("main.cf", networks);
+            debian("master.cf.dist", &dir.path().join("master.cf"));
+            let enable = concat!(env!("CARGO_MANIFEST_DIR"), "/config/postfix/enable.sh");
+            run(program("sh").arg(enable).arg("-c").arg(dir.path()).args(parts));
+            fs::read_to_string(dir.path().join("master.cf")).unwrap()
+        })
+        .clone()
 }
 
 impl Drop for Postfix {
