@@ -2,6 +2,11 @@
 //! smtplib and curl. `make test` installs what is missing. Postfix has to be started by root.
 #![allow(clippy::unwrap_used)] // the lint knows only functions marked as tests
 
+mod backend_failures;
 mod delivery;
 mod refusals;
+mod relay_safety;
+mod reload;
+mod shutdown;
+mod submission;
 mod support;

@@ -62,6 +62,12 @@ impl Setup {
         self
     }
 
+    /// Keys of the backend.
+    pub(crate) fn backend(mut self, lines: &str) -> Setup {
+        self.tables = self.tables.replace("[dns]", &format!("{lines}\n[dns]"));
+        self
+    }
+
     pub(crate) fn table(mut self, table: &str) -> Setup {
         self.tables.push_str(table);
         self.tables.push('\n');
@@ -95,15 +101,12 @@ impl Setup {
 
     /// Runs it; it serves.
     pub(crate) fn start(self) -> Portcullis {
-        let portcullis = self.spawn();
-        let Ports { mx, submissions, .. } = portcullis.ports;
-        // The listeners are opened in the order of the configuration.
-        let last = if portcullis.config_text().contains("\"submissions\"") {
-            submissions
-        } else {
-            mx
-        };
-        portcullis.log.wait_for(&["listening on", &format!(":{last}")]);
+        let mut portcullis = self.spawn();
+        until("portcullis to be ready", || {
+            let text = portcullis.log.text();
+            assert!(portcullis.runs(), "it has ended");
+            text.lines().any(|line| line.ends_with("ready")).then_some(())
+        });
         portcullis
     }
 

@@ -123,6 +123,19 @@ impl Postfix {
         });
     }
 
+    /// Octets that were sent to the listener for strangers and that it has not read yet.
+    pub(crate) fn unread(&self) -> u64 {
+        let port = format!(":{:04X}", self.mx);
+        let sockets = fs::read_to_string("/proc/net/tcp").unwrap();
+        let unread = |line: &str| {
+            let mut fields = line.split_whitespace().skip(1);
+            let (local, mut queues) = (fields.next()?, fields.skip(2));
+            let (_, unread) = queues.next()?.split_once(':')?;
+            local.ends_with(&port).then(|| u64::from_str_radix(unread, 16).ok())?
+        };
+        sockets.lines().filter_map(unread).sum()
+    }
+
     /// The mail of a user, as it lies in the mailbox.
     pub(crate) fn mail(&self, user: &str) -> Vec<String> {
         let new = self.dir.path().join("mail").join(user).join("new");
