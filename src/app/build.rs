@@ -28,7 +28,7 @@ use crate::dns::Resolver;
 use crate::dns::hickory::{self, HickoryDns};
 use crate::facts::Stage;
 use crate::message::{SpoolConfig, SpoolSpace};
-use crate::policy::RuleSet;
+use crate::policy::{Action, RuleSet};
 use crate::relay::{Backend, BackendConfig, Dial, IdentityMethod, Timeouts};
 use crate::session::{Limits, Role, Settings};
 use crate::state::{Counters, KeyHasher, MemoryCounters};
@@ -112,6 +112,7 @@ pub fn build(program: &Program, shared: &mut Shared) -> Result<Built, String> {
         client_name: config.client_name,
         authentication_results: config.headers.authentication_results,
         received: config.headers.received,
+        tag_names: tag_names(&program.rules),
         help: config.reply.help.clone(),
     });
     let doors = config
@@ -193,6 +194,17 @@ fn checks(config: &Config, rules: &RuleSet, dnsbl: Arc<Dnsbl>) -> Vec<Box<dyn Ch
         Box::new(ArcCheck::new(ArcConfig { trusted_sealers: config.arc_sealers.clone() })),
         Box::new(DmarcCheck::new(DmarcConfig { forwarders: config.forwarders.clone() })),
     ]
+}
+
+fn tag_names(rules: &RuleSet) -> Vec<String> {
+    let tags = rules.rules().iter().filter_map(|rule| match &rule.action {
+        Action::Tag { name, .. } => Some(name.to_string()),
+        _ => None,
+    });
+    let mut names: Vec<String> = tags.collect();
+    names.sort_unstable();
+    names.dedup();
+    names
 }
 
 /// The rates that some rule reads, by the names that both sides share.

@@ -24,6 +24,9 @@ pub(super) fn make(
     let trusted = facts.flag(registry::CLIENT_TRUSTED);
     if !trusted {
         edits.remove = auth_results::forged(message.header(), &snapshot.authserv_id);
+        for name in &snapshot.tag_names {
+            edits.remove.extend(message.header().named(name).map(|field| field.index));
+        }
     }
     if let Some(auth) = session.auth() {
         results.push(AuthResult {

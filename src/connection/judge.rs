@@ -86,8 +86,13 @@ impl Judge {
         let facts = self.facts.get_or_insert_with(Facts::new);
         let evaluation = self.snapshot.rules.evaluate(stage, facts);
         let group = if stage == Stage::Rcpt { self.snapshot.rules.group(facts) } else { 0 };
-        let (id, help) = (session.id(), self.snapshot.help.as_deref());
-        let verdict = verdict::decide(&evaluation, group, |reply| finish(reply, id, help));
+        let id = session.id();
+        let verdict = verdict::decide(&evaluation, group, |reply| {
+            if reply.code() == 421 {
+                reply.begin_with(&self.snapshot.hostname);
+            }
+            finish(reply, id, self.snapshot.help.as_deref());
+        });
         let runs = self.found.runs.iter().map(|(_, run)| run);
         self.journal.evaluated(stage, session, facts, runs, &evaluation, &verdict);
         if let (Some(message), Verdict::Pass { .. }) = (message, &verdict) {

@@ -42,6 +42,8 @@ pub struct Snapshot {
     /// The client's name is looked up for the backend even when no rule uses it.
     pub client_name: bool,
     pub authentication_results: bool,
+    /// The fields that rules tag messages with: a stranger's are taken out.
+    pub tag_names: Vec<String>,
     pub received: bool,
     /// A link at the end of refusals; `{id}` stands for the decision's id.
     pub help: Option<String>,

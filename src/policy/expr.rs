@@ -41,6 +41,9 @@ pub(super) struct Leaf {
     pub(super) test: Test,
     /// What the test gives for the field's default.
     pub(super) by_default: bool,
+    /// As written, for explaining; it says the opposite of the test when `negated`.
+    pub(super) text: Box<str>,
+    pub(super) negated: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -176,7 +179,7 @@ impl<'a> View<'a> {
         View { facts, values, stage, last, hidden: CheckSet::EMPTY, maybe_hidden: CheckSet::EMPTY }
     }
 
-    fn value(&self, leaf: &Leaf) -> Option<&'a Value> {
+    pub(super) fn value(&self, leaf: &Leaf) -> Option<&'a Value> {
         match &leaf.key {
             None => self.values.get(leaf.field.index()).copied().flatten(),
             Some(key) => self.facts.get_keyed(leaf.field, key),
@@ -287,7 +290,16 @@ impl Leaf {
             Type::Ip => false,
             ty => test.on(&ty.default_value()),
         };
-        Leaf { field, key, stage, check: CheckSet::of_field(field), test, by_default }
+        Leaf {
+            field,
+            key,
+            stage,
+            check: CheckSet::of_field(field),
+            test,
+            by_default,
+            text: "".into(),
+            negated: false,
+        }
     }
 }
 

@@ -190,6 +190,10 @@ fn types_in_conditions() {
     );
     condition("from.domain == \"a..b\"", "P0303: \"a..b\": `a..b` is not a domain name");
     condition(
+        "from.domain == \"*.a.example\"",
+        "P0303: \"*.a.example\": `*.a.example` is not a domain name (under \"a.example\" takes it and all below it)",
+    );
+    condition(
         "header[\"Sub ject\"] == \"a\"",
         "P0314: \"Sub ject\": `Sub ject` cannot be the name of a header field",
     );
@@ -250,8 +254,8 @@ fn keys_and_tables() {
     whole(
         "[[rule]]\nid = \"a\"\nwhen = 'auth.ok'\naction = \"accept\"\nwhy = 3\nmod = \"off\"",
         &[
-            "P0201: mod: a rule has no key `mod` (did you mean `mode`?)",
             "P0301: 3: `why` must be a string, this is an integer",
+            "P0201: mod: a rule has no key `mod` (did you mean `mode`?)",
         ],
     );
     whole(

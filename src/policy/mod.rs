@@ -6,12 +6,18 @@
 //! fields come from [`crate::facts::registry`].
 
 mod check;
+mod check_text;
+mod check_value;
 pub mod checkset;
 pub mod codes;
 pub mod diagnostic;
 mod evaluate;
+mod explain;
 mod expr;
 mod file;
+mod file_list;
+mod file_reply;
+mod file_rule;
 mod lexer;
 mod lint;
 mod list;
@@ -21,15 +27,20 @@ mod rule;
 mod ruleset;
 mod selftest;
 mod shipped;
+mod toml_text;
 mod toml_walk;
+mod units;
 
 #[cfg(test)]
 mod mistakes;
+#[cfg(test)]
+mod properties;
 #[cfg(test)]
 mod semantics;
 
 pub use checkset::CheckSet;
 pub use evaluate::{Effect, Evaluation, Match, Outcome};
+pub use explain::Asked;
 pub use rule::{Action, Mode, RateDecl, RatePer, RateWhat, Rule};
 pub use ruleset::{Delay, Options, RuleFile, RuleSet, compile};
 pub use selftest::{TestOutcome, run_tests};

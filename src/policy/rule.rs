@@ -107,6 +107,15 @@ pub struct Rule {
 }
 
 impl Rule {
+    /// The fields the condition reads, with their keys, each once: what a match stands on.
+    pub fn reads(&self) -> Vec<(FieldId, Option<&str>)> {
+        let mut fields = Vec::new();
+        self.leaves(|leaf| fields.push((leaf.field, leaf.key.as_deref())));
+        fields.sort_unstable();
+        fields.dedup();
+        fields
+    }
+
     pub(super) fn leaves<'r>(&'r self, mut each: impl FnMut(&'r Leaf)) {
         self.condition.leaves(&mut each);
     }

@@ -70,6 +70,13 @@ pub fn compile(
 ) -> Result<(RuleSet, Vec<Diagnostic>), Vec<Diagnostic>> {
     let mut report = super::toml_walk::Report { diagnostics: Vec::new() };
     let compiled = file::compile_files(files, options, &mut report);
+    // As one reads: file by file, from the top. Files of lists come last.
+    report.diagnostics.sort_by_key(|found| {
+        found.place.as_ref().map(|(source, span)| {
+            let file = files.iter().position(|file| Arc::ptr_eq(&file.source, source));
+            (file.unwrap_or(files.len()), span.start)
+        })
+    });
     if report.diagnostics.iter().any(|found| found.severity == Severity::Error) {
         return Err(report.diagnostics);
     }

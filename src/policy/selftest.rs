@@ -6,13 +6,14 @@ use std::sync::Arc;
 
 use toml::de::DeValue;
 
-use super::check::{describe, duration, size};
+use super::check::describe;
 use super::diagnostic::{Diagnostic, Source, nearest};
 use super::evaluate::{Effect, Evaluation, Outcome};
-use super::file::{Parsed, one_or_many};
+use super::file::Parsed;
 use super::ruleset::{RuleFile, RuleSet};
 use super::shipped::PROFILES;
-use super::toml_walk::{Item, Report, Table, int_of, line_of, not_one_of, text_of};
+use super::toml_walk::{Item, Report, Table, int_of, line_of, not_one_of, one_or_many, text_of};
+use super::units::{duration, size};
 use crate::facts::registry::*;
 use crate::facts::{Facts, FieldId, Stage, Type, Value};
 

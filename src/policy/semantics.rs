@@ -1,7 +1,5 @@
 //! What rules do: order, stages, three values, skip, monitor, overrides, groups.
 
-use proptest::prelude::*;
-
 use super::mistakes::{file, options};
 use super::{
     CheckSet, Delay, Effect, Evaluation, Mode, Options, Outcome, RuleSet, compile, shipped,
@@ -21,7 +19,7 @@ fn set(text: &str) -> RuleSet {
 }
 
 /// `id: action [more keys] if condition`, a line each.
-fn rules(lines: &[&str]) -> RuleSet {
+pub(super) fn rules(lines: &[&str]) -> RuleSet {
     set(&rules_text(lines))
 }
 
@@ -92,7 +90,7 @@ fn the_first_that_ends_wins() {
     ]);
     let x = (HELO, Value::from("X"));
     at(&set, Stage::Message, &[], "pass");
-    at(&set, Stage::Message, &[x.clone()], "accept c");
+    at(&set, Stage::Message, std::slice::from_ref(&x), "accept c");
     at(&set, Stage::Message, &[x.clone(), dnsbl(4)], "550 b");
     let tagged = set.evaluate(Stage::Message, &facts(&[x]));
     assert_eq!(tagged.tags, [("X-A".to_owned(), "a".to_owned())]);
@@ -111,11 +109,11 @@ fn refusals_are_given_at_rcpt_or_later() {
         "late: reject at = \"message\" if dnsbl.score >= 4",
     ]);
     let talker = (CLIENT_EARLY_TALKER, Value::from(true));
-    let waiting = set.evaluate(Stage::Connect, &facts(&[talker.clone()]));
+    let waiting = set.evaluate(Stage::Connect, &facts(std::slice::from_ref(&talker)));
     assert_eq!(outcome(&set, &waiting), "pass");
     assert_eq!(matched(&set, &waiting), [("early".to_owned(), Effect::Pending)]);
-    at(&set, Stage::Helo, &[talker.clone()], "pass");
-    at(&set, Stage::Rcpt, &[talker.clone()], "550 early");
+    at(&set, Stage::Helo, std::slice::from_ref(&talker), "pass");
+    at(&set, Stage::Rcpt, std::slice::from_ref(&talker), "550 early");
     // A refusal that may be given now is given, though another waits.
     at(&set, Stage::Helo, &[talker, (HELO, "x".into())], "550 now");
     at(&set, Stage::Mail, &[spf("fail")], "pass");
@@ -151,7 +149,7 @@ fn a_refusal_waits_for_what_may_accept() {
 fn an_accept_waits_for_what_may_refuse() {
     let set = rules(&["bad: reject if size > 100", "good: accept if helo == \"x\""]);
     let x = (HELO, Value::from("x"));
-    at(&set, Stage::Rcpt, &[x.clone()], "pass");
+    at(&set, Stage::Rcpt, std::slice::from_ref(&x), "pass");
     at(&set, Stage::Message, &[x.clone(), (SIZE, 101.into())], "550 bad");
     at(&set, Stage::Message, &[x, (SIZE, 100.into())], "accept good");
 }
@@ -211,7 +209,7 @@ fn only_what_can_matter_is_asked() {
     needs(&set, Stage::Connect, &[], &[]);
     needs(&set, Stage::Mail, &[], &[]);
     needs(&set, Stage::Rcpt, &[], &["iprev", "dnsbl", "spf"]);
-    needs(&set, Stage::Rcpt, &[trusted.clone()], &["iprev", "spf"]);
+    needs(&set, Stage::Rcpt, std::slice::from_ref(&trusted), &["iprev", "spf"]);
     needs(&set, Stage::Rcpt, &[trusted.clone(), spf("none")], &[]);
     needs(&set, Stage::Rcpt, &[trusted.clone(), (HELO, "x".into())], &["spf"]);
     needs(&set, Stage::Message, &[trusted.clone(), spf("none")], &["sender_domain"]);
@@ -226,7 +224,7 @@ fn what_a_reply_shows_is_asked() {
     let set = rules(&["a: reject reply = \"550 5.7.1 {client.name}\" if helo == \"x\""]);
     let x = (HELO, Value::from("x"));
     needs(&set, Stage::Rcpt, &[], &[]);
-    needs(&set, Stage::Rcpt, &[x.clone()], &["iprev"]);
+    needs(&set, Stage::Rcpt, std::slice::from_ref(&x), &["iprev"]);
     needs(&set, Stage::Rcpt, &[x, (CLIENT_NAME, "mx.example".into())], &[]);
 }
 
@@ -420,12 +418,64 @@ fn operators() {
         ("\"127.0.0.4\" in dnsbl.zone[\"BL.example\"]", true),
         ("dnsbl.zone[\"bl.example\"] in \"127.0.0.0/29\"", true),
         ("not (client.trusted or spf == \"pass\")", true),
+        ("true and not false", true),
+        ("false or client.trusted", false),
     ] {
         let text = format!("{lists}[[rule]]\nid = \"a\"\nwhen = '{when}'\naction = \"accept\"\n");
         let set = set(&text);
         let holds = outcome(&set, &set.evaluate(Stage::Message, &known())) == "accept a";
         assert_eq!(holds, expected, "{when}");
     }
+}
+
+#[test]
+fn the_examples_of_all_fields_compile() {
+    for field in FIELDS {
+        let lists = "[[rate]]\nname = \"messages-per-client\"\nwhat = \"messages\"\nper = \"client.ip\"\nlimit = 1\nwithin = \"1m\"\n";
+        let text = format!(
+            "{lists}[[rule]]\nid = \"a\"\nwhen = '{}'\naction = \"tag\"\nheader = \"X-A\"",
+            field.example
+        );
+        let set = set(&text);
+        let (_, rule) = set.rule("a").unwrap();
+        assert!(rule.reads().iter().any(|(read, _)| read.name() == field.name), "{}", field.name);
+        assert_eq!(rule.known_at.max(field.stage), rule.known_at);
+    }
+}
+
+/// The page on the language shows nothing that does not work.
+#[test]
+fn the_page_on_the_language_holds() {
+    let page = include_str!("../../rules/README.md");
+    let blocks: Vec<&str> =
+        page.split("```toml\n").skip(1).map(|block| block.split("```").next().unwrap()).collect();
+    let read_list = |_: &std::path::Path| Ok("198.51.100.7".to_owned());
+    let options = Options { profile: "balanced", read_list: &read_list, ..options(None) };
+    let mut text = blocks.concat();
+    // The examples of the table of operators, and a use of the rate.
+    let table = page.split("| field | operators |").nth(1).unwrap().split("\n\n").next().unwrap();
+    let mut conditions = vec!["rate.mails-per-sender".to_owned()];
+    for line in table.lines().skip(2) {
+        let examples = line.rsplit('|').nth(1).unwrap();
+        conditions.extend(examples.split('`').skip(1).step_by(2).map(str::to_owned));
+    }
+    assert!(conditions.len() > 9, "{conditions:?}");
+    text.push_str("[list.ours]\ntype = \"domain\"\nitems = [\"a.example\"]\n");
+    for (n, when) in conditions.iter().enumerate() {
+        text.push_str(&format!(
+            "[[rule]]\nid = \"c{n}\"\nwhen = '{when}'\naction = \"tag\"\nheader = \"X-C\"\n"
+        ));
+    }
+    let mut files = vec![file("rules.d/page.toml", &text)];
+    files.extend(shipped());
+    let (set, warnings) = match compile(&files, &options) {
+        Ok(compiled) => compiled,
+        Err(errors) => panic!("{errors:#?}"),
+    };
+    assert!(warnings.is_empty(), "{warnings:#?}");
+    let outcomes = super::run_tests(&set, &files[..1]);
+    assert_eq!(outcomes.len(), 1);
+    assert!(outcomes[0].ok, "{:#?}", outcomes[0]);
 }
 
 #[test]
@@ -457,154 +507,4 @@ fn an_empty_set_passes_everything() {
     let set = RuleSet::empty();
     assert_eq!(set.evaluate(Stage::Message, &Facts::new()), Evaluation::default());
     assert_eq!(set.needs(Stage::Message, &Facts::new()), CheckSet::EMPTY);
-}
-
-/// Conditions over fields of different stages, each with values that make them true or false.
-const ATOMS: [&str; 7] = [
-    "client.trusted",
-    "dnsbl.score >= 4",
-    "helo == \"x\"",
-    "spf == \"fail\"",
-    "rcpt.local == \"joe\"",
-    "dkim == \"pass\"",
-    "size > 100",
-];
-
-fn known_at(bits: u8, stage: Stage) -> Facts {
-    let bit = |n: u8| bits & (1 << n) != 0;
-    let all: [(FieldId, Value); 7] = [
-        (CLIENT_TRUSTED, bit(0).into()),
-        (DNSBL_SCORE, if bit(1) { 4 } else { 3 }.into()),
-        (HELO, if bit(2) { "x" } else { "y" }.into()),
-        (SPF, if bit(3) { "fail" } else { "pass" }.into()),
-        (RCPT_LOCAL, if bit(4) { "joe" } else { "ann" }.into()),
-        (DKIM, if bit(5) { "pass" } else { "none" }.into()),
-        (SIZE, if bit(6) { 200 } else { 50 }.into()),
-    ];
-    let mut facts = Facts::new();
-    for (field, value) in all {
-        if field.get().stage <= stage {
-            facts.set(field, value);
-        }
-    }
-    facts
-}
-
-fn a_rule() -> impl Strategy<Value = (usize, usize, usize, u8, bool)> {
-    (0..4usize, 0..ATOMS.len(), 0..ATOMS.len(), 0..6u8, any::<bool>())
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
-
-    /// Going through the stages refuses exactly what judging at the end refuses: no stage is
-    /// hastier, and none forgets.
-    #[test]
-    fn stages_and_the_end_agree(
-        drawn in prop::collection::vec(a_rule(), 1..7),
-        bits in any::<u8>(),
-    ) {
-        let mut lines = Vec::new();
-        for (n, (action, a, b, shape, monitor)) in drawn.iter().enumerate() {
-            let (a, b) = (ATOMS[*a], ATOMS[*b]);
-            let when = match shape {
-                0 => a.to_owned(),
-                1 => format!("not {a}"),
-                2 => format!("{a} and {b}"),
-                3 => format!("{a} or {b}"),
-                4 => format!("{a} and not {b}"),
-                _ => format!("not ({a} or {b})"),
-            };
-            let mode = if *monitor && n % 3 == 0 { "; mode = \"monitor\"" } else { "" };
-            lines.push(match action {
-                0 => format!("r{n}: accept note_free{mode} if {when}"),
-                1 => format!("r{n}: skip skip = [\"dnsbl\", \"spf\"]{mode} if {when}"),
-                2 => format!("r{n}: defer reply = \"451 4.7.1 later\"{mode} if {when}"),
-                _ => format!("r{n}: reject reply = \"550 5.7.1 no\"{mode} if {when}"),
-            }
-            .replace("note_free; ", "")
-            .replace(" note_free", ""));
-        }
-        let set = rules(&lines.iter().map(String::as_str).collect::<Vec<_>>());
-        let refuses = |stage| {
-            matches!(set.evaluate(stage, &known_at(bits, stage)).outcome, Outcome::Refuse { .. })
-        };
-        let at_the_end = refuses(Stage::Message);
-        let on_the_way = Stage::ALL.into_iter().any(refuses);
-        prop_assert_eq!(on_the_way, at_the_end, "{:?}", lines);
-
-        // An accept is never taken back, and never given before every refusal above it is out.
-        for stage in Stage::ALL {
-            if let Outcome::Accept { .. } = set.evaluate(stage, &known_at(bits, stage)).outcome {
-                prop_assert!(!at_the_end, "{:?}", lines);
-            }
-        }
-    }
-
-    /// Asking only what is needed gives the verdict of knowing everything.
-    #[test]
-    fn what_is_not_asked_does_not_matter(
-        drawn in prop::collection::vec((0..3usize, 0..ATOMS.len(), 0..ATOMS.len()), 1..6),
-        bits in any::<u8>(),
-    ) {
-        let lines: Vec<String> = drawn
-            .iter()
-            .enumerate()
-            .map(|(n, (action, a, b))| {
-                let action = ["accept", "reject", "skip skip = [\"dnsbl\", \"spf\"]"][*action];
-                format!("r{n}: {action} if {} and not {}", ATOMS[*a], ATOMS[*b])
-            })
-            .collect();
-        let set = rules(&lines.iter().map(String::as_str).collect::<Vec<_>>());
-        for stage in Stage::ALL {
-            let all = known_at(bits, stage);
-            let mut some = all.clone();
-            for field in [DNSBL_SCORE, SPF, DKIM] {
-                some.forget(field);
-            }
-            loop {
-                let needs = set.needs(stage, &some);
-                if needs.is_empty() {
-                    break;
-                }
-                for (field, _, value) in all.iter() {
-                    if field.get().check.is_some_and(|check| needs.contains(check)) {
-                        some.set(field, value.clone());
-                    }
-                }
-            }
-            // Whether the rest of the rules is passed or cut short by an accept is all one.
-            let refusal = |facts| match set.evaluate(stage, facts).outcome {
-                Outcome::Accept { .. } => Outcome::Pass,
-                other => other,
-            };
-            prop_assert_eq!(refusal(&some), refusal(&all), "{:?} at {:?}", lines, stage);
-        }
-    }
-
-    /// No text, however broken, makes the compiler panic; and it says something about it.
-    #[test]
-    fn any_text_is_answered(when in "\\PC{0,40}", file_text in "[\\[\\]a-z=\"'\n. ]{0,60}") {
-        let text = format!("[[rule]]\nid = \"a\"\nwhen = '''{when}'''\naction = \"accept\"\n");
-        for text in [text, file_text] {
-            if let Err(errors) = compile(&[file("a.toml", &text)], &options(None)) {
-                prop_assert!(!errors.is_empty());
-                for error in errors {
-                    let (source, span) = error.place.expect("a place");
-                    prop_assert!(source.text.get(span).is_some());
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn words_in_any_order(words in prop::collection::vec(
-        prop::sample::select(&["and", "or", "not", "(", ")", "spf", "==", "\"fail\"", "in", "[", "]", ",", "@l", "auth.ok", "3", "helo"][..]), 0..12))
-    {
-        let when = words.join(" ");
-        let text = format!("[[rule]]\nid = \"a\"\nwhen = '{when}'\naction = \"accept\"\n");
-        if let Ok((set, _)) = compile(&[file("a.toml", &text)], &options(None)) {
-            set.evaluate(Stage::Message, &Facts::new());
-        }
-    }
 }

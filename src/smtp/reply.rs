@@ -86,6 +86,12 @@ impl Reply {
         self.text.push_str(&sanitise(line));
     }
 
+    /// Begins the text with our name, as 421 does (RFC 5321 4.2.2).
+    pub fn begin_with(&mut self, host: &str) {
+        self.text.insert(0, ' ');
+        self.text.insert_str(0, &sanitise(host));
+    }
+
     /// Ends the text with the id of the decision that the reply tells.
     pub fn push_id(&mut self, id: impl fmt::Display) {
         self.text.push_str(&format!(" (id {id})"));
