@@ -528,7 +528,7 @@ async fn an_open_relay_is_found() {
     let (result, _) = probed(Script { open_relay: true, ..Script::default() }).await;
     let Probe::Relays { client, recipient, .. } = &result else { panic!("{result}") };
     assert_eq!(*client, Some("192.0.2.25".parse::<IpAddr>().unwrap()));
-    assert_eq!(recipient, "portcullis-relay-test@example.com");
+    assert_eq!(recipient, "portcullis-relay-test@gmail.com");
     assert!(result.to_string().contains("reject_unauth_destination"));
 }
 

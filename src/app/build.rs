@@ -137,11 +137,7 @@ fn door(
     tls: Option<Acceptor>,
     rules: &RuleSet,
 ) -> Door {
-    let role = match listener.role {
-        config::Role::Mx => Role::Mx,
-        config::Role::Submission => Role::Submission,
-        config::Role::Submissions => Role::Submissions,
-    };
+    let role = listener.role;
     let limits = &config.limits;
     let settings = Settings {
         hostname: config.hostname.clone(),

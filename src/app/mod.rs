@@ -6,6 +6,7 @@ pub mod privileges;
 pub mod program;
 pub mod prove;
 pub mod server;
+pub mod workers;
 
 pub use program::Program;
 pub use server::Server;

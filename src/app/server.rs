@@ -2,14 +2,13 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use tokio::net::TcpListener;
 use tokio::sync::watch;
-use tokio::task::{AbortHandle, JoinSet};
+use tokio::task::AbortHandle;
 use tokio::time::timeout;
 
 use crate::checks::dnsbl::{Dnsbl, Health};
@@ -23,14 +22,17 @@ use crate::relay::Backend;
 use crate::state::concurrency::{Concurrency, Limits};
 
 use super::build::{Built, Shared, build};
-use super::listen::Bound;
+use super::listen::{Bound, Opened};
 use super::program::Program;
 use super::prove::{Proof, prove, prove_until_safe};
+use super::workers::Workers;
 
 /// The DNS lists are asked for their test entries this often (RFC 5782 5).
 const LISTS_EVERY: Duration = Duration::from_secs(600);
 /// A list that failed is looked at again sooner.
 const SICK_LISTS_EVERY: Duration = Duration::from_secs(60);
+/// Clients, or a new generation, wait this long for the first test of the lists.
+const LISTS_FIRST: Duration = Duration::from_secs(5);
 /// Out of file descriptors, or the like: new connections can wait.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
@@ -52,19 +54,25 @@ pub struct Server {
     reporter: Arc<dyn Reporter>,
     stop: watch::Sender<bool>,
     seeds: Arc<AtomicU64>,
+    dnsbl: Arc<Dnsbl>,
     /// What goes on beside the sessions and ends with the generation.
     errands: Vec<AbortHandle>,
-    listeners: JoinSet<()>,
+    /// What ends with the server.
+    errands_forever: Vec<AbortHandle>,
+    /// Behind a lock since a port that is shut at first is opened by another task.
+    listeners: Arc<Mutex<Vec<AbortHandle>>>,
+    workers: Arc<Workers>,
 }
 
 impl Server {
-    /// Builds the first generation. `bound` are the sockets of the configuration's listeners, in
-    /// their order; none is open to clients yet. `path` is read again on reload.
+    /// Builds the first generation. Sessions are served by `workers`. `bound` are the sockets of the
+    /// configuration's listeners, in their order; none is open to clients yet. `path` is read again on reload.
     pub fn new(
         program: &Program,
         path: Option<PathBuf>,
         mut shared: Shared,
         bound: Vec<Bound>,
+        workers: Workers,
         reporter: Arc<dyn Reporter>,
     ) -> Result<Server, String> {
         let built = build(program, &mut shared)?;
@@ -85,8 +93,11 @@ impl Server {
             reporter,
             stop: watch::Sender::new(false),
             seeds: Arc::new(AtomicU64::new(u64::from_le_bytes(seed))),
+            dnsbl: built.dnsbl.clone(),
             errands: Vec::new(),
-            listeners: JoinSet::new(),
+            errands_forever: Vec::new(),
+            listeners: Arc::default(),
+            workers: Arc::new(workers),
         };
         server.watch_lists(&built.dnsbl, &built.snapshot);
         Ok(server)
@@ -97,10 +108,11 @@ impl Server {
         self.bound.iter().map(|bound| bound.address).collect()
     }
 
-    /// Proves the backends and opens the ports of those that are not known to be unsafe. The
+    /// Tests the DNS lists, proves the backends and opens the ports of those that are not known to be unsafe. The
     /// others are opened when they are.
     pub async fn open(&mut self) -> Result<(), String> {
         let generation = self.current.load_full();
+        test_lists(&self.dnsbl, &generation.snapshot).await;
         let backends = backends_of(&generation);
         let mut proofs = Vec::new();
         for backend in backends {
@@ -115,42 +127,26 @@ impl Server {
             let shut = proofs.iter().any(|(backend, proof)| {
                 Arc::ptr_eq(backend, &door.backend) && *proof == Proof::Unsafe
             });
+            let port = self.port(bound.clone());
             if !shut {
-                let listener =
-                    bound.open().map_err(|error| format!("{}: {error}", bound.address))?;
-                self.listen(bound.address, listener);
+                port.open()?;
                 continue;
             }
             let text = format!("{} stays shut until its backend is safe to use", bound.address);
             self.reporter.event(Level::Error, &text);
-            self.open_later(n, door.backend.clone());
+            let backend = door.backend.clone();
+            self.errands_forever.push(tokio::spawn(port.open_later(backend)).abort_handle());
         }
         Ok(())
     }
 
-    fn listen(&mut self, address: SocketAddr, listener: TcpListener) {
-        self.reporter.event(Level::Info, &format!("listening on {address}"));
-        self.listeners.spawn(self.acceptor().accept(address, listener));
-    }
-
-    fn open_later(&mut self, n: usize, backend: Arc<Backend>) {
-        let Some(bound) = self.bound.get(n) else { return };
-        let Ok(opened) = bound.reopen() else { return };
-        let address = bound.address;
-        let reporter = self.reporter.clone();
-        let acceptor = self.acceptor();
-        self.listeners.spawn(async move {
-            while backend.serving().is_none() {
-                tokio::time::sleep(Duration::from_millis(200)).await;
-            }
-            match opened.open() {
-                Ok(listener) => {
-                    reporter.event(Level::Info, &format!("listening on {address}"));
-                    acceptor.accept(address, listener).await;
-                }
-                Err(error) => reporter.event(Level::Error, &format!("{address}: {error}")),
-            }
-        });
+    fn port(&self, bound: Bound) -> Port {
+        Port {
+            bound,
+            acceptor: self.acceptor(),
+            workers: self.workers.clone(),
+            listeners: self.listeners.clone(),
+        }
     }
 
     fn acceptor(&self) -> Acceptor {
@@ -211,7 +207,9 @@ impl Server {
             let proof = prove(backend, &program.config.hostname, &*self.reporter).await;
             self.keep_proving(backend, proof);
         }
+        test_lists(&built.dnsbl, &built.snapshot).await;
         self.current.store(Arc::new(generation));
+        self.dnsbl = built.dnsbl.clone();
         self.watch_lists(&built.dnsbl, &built.snapshot);
         let rules = &built.snapshot.rules;
         let text = format!(
@@ -240,11 +238,11 @@ impl Server {
 
     /// Takes no more clients, lets the mails under way come to their end, and waits for that at
     /// most `limits.drain`.
-    pub async fn drain(mut self) {
+    pub async fn drain(self) {
         let _ = self.stop.send(true);
-        self.listeners.abort_all();
-        for errand in &self.errands {
-            errand.abort();
+        let listeners = std::mem::take(&mut *lock(&self.listeners));
+        for task in listeners.iter().chain(&self.errands).chain(&self.errands_forever) {
+            task.abort();
         }
         let open = || self.concurrency.total();
         if open() > 0 {
@@ -273,7 +271,13 @@ struct Acceptor {
 }
 
 impl Acceptor {
-    async fn accept(self, address: SocketAddr, listener: TcpListener) {
+    async fn accept(self, address: SocketAddr, opened: Opened) {
+        let listener = match opened.listener() {
+            Ok(listener) => listener,
+            Err(error) => {
+                return self.reporter.event(Level::Error, &format!("{address}: {error}"));
+            }
+        };
         loop {
             let (stream, from) = match listener.accept().await {
                 Ok(accepted) => accepted,
@@ -301,6 +305,42 @@ impl Acceptor {
             tokio::spawn(admit(stream, from, local, entrance));
         }
     }
+}
+
+/// An address and all that is needed to open it.
+struct Port {
+    bound: Bound,
+    acceptor: Acceptor,
+    workers: Arc<Workers>,
+    listeners: Arc<Mutex<Vec<AbortHandle>>>,
+}
+
+impl Port {
+    fn open(self) -> Result<(), String> {
+        let address = self.bound.address;
+        let opened = self.bound.open().map_err(|error| format!("{address}: {error}"))?;
+        for (n, opened) in opened.into_iter().enumerate() {
+            let task = self.acceptor.clone().accept(address, opened);
+            let worker = n.checked_rem(self.workers.len()).unwrap_or(0);
+            lock(&self.listeners).extend(self.workers.spawn(worker, task));
+        }
+        self.acceptor.reporter.event(Level::Info, &format!("listening on {address}"));
+        Ok(())
+    }
+
+    async fn open_later(self, backend: Arc<Backend>) {
+        while backend.serving().is_none() {
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+        let reporter = self.acceptor.reporter.clone();
+        if let Err(error) = self.open() {
+            reporter.event(Level::Error, &error);
+        }
+    }
+}
+
+fn lock(listeners: &Mutex<Vec<AbortHandle>>) -> MutexGuard<'_, Vec<AbortHandle>> {
+    listeners.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Sessions count from far apart: a scramble (of MurmurHash3) of their number.
@@ -348,6 +388,14 @@ fn limits(config: &Config) -> Limits {
         per_client: config.limits.sessions_per_client,
         per_network: config.limits.sessions_per_network,
     }
+}
+
+/// A list that lists everything has to be known before it is asked about a client: it would refuse
+/// all mail for good.
+async fn test_lists(dnsbl: &Dnsbl, snapshot: &Snapshot) {
+    let budget = Budget::new(snapshot.dns.clone(), 1000, LISTS_FIRST);
+    // A list that could not be tested is used, and tested again.
+    let _ = timeout(LISTS_FIRST, dnsbl.probe_all(&budget)).await;
 }
 
 /// Asks the lists for their test entries and says when one falls sick or recovers.

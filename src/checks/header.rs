@@ -14,7 +14,7 @@ use crate::facts::registry::{
 };
 use crate::facts::{Stage, Value};
 use crate::message::lexer::{Cursor, is_atext};
-use crate::message::mailbox::{self, Mailbox};
+use crate::message::mailbox::{self, AddrSpec};
 use crate::message::{Header, HeaderField};
 
 /// Values of one name that are looked at.
@@ -91,7 +91,7 @@ struct From {
     fields: usize,
     /// Every From field could be read.
     readable: bool,
-    first: Option<Mailbox>,
+    first: Option<AddrSpec>,
     domains: BTreeSet<String>,
 }
 
@@ -134,7 +134,7 @@ impl From {
     /// Nobody, when it is in doubt which field is meant.
     fn address(&self) -> String {
         match &self.first {
-            Some(Mailbox { local, domain }) if self.fields == 1 && self.readable => {
+            Some(AddrSpec { local, domain }) if self.fields == 1 && self.readable => {
                 format!("{local}@{domain}")
             }
             _ => String::new(),

@@ -21,6 +21,7 @@ pub struct Ran {
 
 /// Runs all of them at once. One that is not done at the deadline, or panics, has found its
 /// `failed()`: what that means is a rule's business, and no other check suffers from it.
+#[allow(clippy::disallowed_methods, reason = "says how long each check took")]
 pub async fn run(checks: &[&dyn Check], cx: &Context<'_>, deadline: Instant) -> Vec<Ran> {
     let started = Instant::now();
     let mut running: Vec<(usize, BoxFuture<'_, Findings>)> = Vec::with_capacity(checks.len());

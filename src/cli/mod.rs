@@ -1,6 +1,7 @@
 //! The command line, one file a subcommand: each is a thin face on the library.
 
 mod check;
+mod demo;
 mod run;
 
 use std::path::PathBuf;
@@ -37,6 +38,12 @@ enum Command {
         /// Exit with 3 when there are warnings.
         #[arg(long)]
         deny_warnings: bool,
+    },
+    /// See it at work: a mail server, a name server and senders of all kinds, all on loopback.
+    Demo {
+        /// Check what was decided, and end. Exit with 1 when something is not as expected.
+        #[arg(long)]
+        once: bool,
     },
 }
 
@@ -83,5 +90,6 @@ pub fn main() -> ExitCode {
     ExitCode::from(match arguments.command {
         Command::Run(with) => run::run(&with),
         Command::Check { with, deny_warnings } => check::check(&with, deny_warnings),
+        Command::Demo { once } => demo::demo(once),
     })
 }

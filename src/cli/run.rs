@@ -6,6 +6,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::app::build::Shared;
 use crate::app::listen::{self, Bound};
+use crate::app::workers::{self, Workers};
 use crate::app::{Program, Server, privileges, server};
 use crate::config::render::render;
 use crate::config::{Config, LogFormat, LogTo};
@@ -37,7 +38,7 @@ pub(super) fn run(with: &WithConfig) -> u8 {
         return exit::NO;
     }
     let reporter: Arc<dyn Reporter> = Arc::new(log(&program.config));
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
             eprintln!("error: {error}");
@@ -58,7 +59,7 @@ fn bind(config: &Config) -> Result<Vec<Bound>, String> {
         .listeners
         .iter()
         .map(|listener| {
-            listen::bind(listener.address)
+            listen::bind(listener.address, workers::cores())
                 .map_err(|error| format!("cannot listen on {}: {error}", listener.address))
         })
         .collect()
@@ -90,7 +91,8 @@ async fn serve(
         reporter.event(Level::Warning, &line);
     }
     let shared = Shared::new(Arc::new(TcpDial));
-    let mut server = Server::new(&program, Some(path), shared, bound, reporter.clone())?;
+    let workers = Workers::start().map_err(|error| error.to_string())?;
+    let mut server = Server::new(&program, Some(path), shared, bound, workers, reporter.clone())?;
     drop(program);
     tell_systemd(&[sd_notify::NotifyState::Ready]);
     tokio::select! {

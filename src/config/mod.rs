@@ -27,6 +27,7 @@ mod value;
 pub use network::{Network, contains};
 
 pub use crate::checks::dnsbl::Zone as DnsList;
+pub use crate::session::Role;
 
 /// The whole configuration, checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -75,23 +76,6 @@ pub struct Listener {
     pub backend: Arc<Backend>,
     /// Peers that must begin with a PROXY header; everybody else may not. Empty: nobody sends one.
     pub proxy_protocol: Vec<Network>,
-}
-
-/// Whom a listener serves.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Role {
-    /// Mail from strangers, port 25.
-    Mx,
-    /// Our own users with STARTTLS, port 587: TLS before AUTH, AUTH before MAIL (RFC 6409).
-    Submission,
-    /// Our own users with TLS from the first byte, port 465 (RFC 8314 3.3).
-    Submissions,
-}
-
-impl Role {
-    pub fn is_submission(self) -> bool {
-        self != Role::Mx
-    }
 }
 
 /// A mail server behind us.

@@ -36,7 +36,8 @@ where
     if !(entrance.door.proxies)(from.ip()) {
         return enter(stream, from, local, Vec::new(), entrance).await;
     }
-    match timeout(HEADER_TIME, Box::pin(peer::read_header(&mut stream))).await {
+    let exact = entrance.door.implicit_tls;
+    match timeout(HEADER_TIME, Box::pin(peer::read_header(&mut stream, exact))).await {
         Ok(Ok(Header::Client { client, local, rest })) => {
             enter(stream, client, local, rest, entrance).await;
         }

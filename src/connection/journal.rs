@@ -22,6 +22,10 @@ pub(super) struct Journal {
     /// Of the mail that the session is at.
     id: DecisionId,
     record: Option<Box<Record>>,
+    /// The client's name, once it is known.
+    name: Option<Box<str>>,
+    /// The last stage that was judged.
+    stage: Stage,
     /// What strangers are not told of the next refusal.
     pub(super) cause: Option<String>,
 }
@@ -33,24 +37,29 @@ impl Journal {
         client: SocketAddr,
         id: DecisionId,
     ) -> Journal {
-        Journal { snapshot, reporter, client, id, record: None, cause: None }
+        let (record, name, stage, cause) = (None, None, Stage::Connect, None);
+        Journal { snapshot, reporter, client, id, record, name, stage, cause }
     }
 
     /// What the rules said at a stage.
-    pub(super) fn evaluated<'a>(
+    pub(super) fn evaluated(
         &mut self,
         stage: Stage,
         session: &Session,
         facts: &Facts,
-        runs: impl Iterator<Item = &'a CheckRun>,
         evaluation: &Evaluation,
         verdict: &Verdict,
     ) {
+        self.stage = stage;
+        let name = facts.text(registry::CLIENT_NAME);
+        if !name.is_empty() && self.name.as_deref() != Some(name) {
+            self.name = Some(name.into());
+        }
+        if evaluation.matched.is_empty() {
+            return;
+        }
         let snapshot = self.snapshot.clone();
         let record = self.record(session, session.id());
-        record.note_facts(facts);
-        record.checks = runs.cloned().collect();
-        record.client.name = name_of(facts);
         let mut warnings = Vec::new();
         for found in &evaluation.matched {
             let Some(rule) = snapshot.rules.rules().get(found.rule) else { continue };
@@ -73,9 +82,6 @@ impl Journal {
                 );
                 warnings.push((Kind::Warning, By::Rule(rule.id.to_string()), text));
             }
-        }
-        if stage == Stage::Message || matches!(verdict, Verdict::Refuse(_)) {
-            note_not_run(record, &snapshot, stage);
         }
         if let (Verdict::Refuse(refusal), Outcome::Refuse { rule, .. }) =
             (verdict, &evaluation.outcome)
@@ -133,21 +139,32 @@ impl Journal {
         record.decisions.push(decision);
     }
 
-    /// The session has come to another mail, or is at the same: says which. The record of the old
-    /// one is handed on.
+    /// Whether the session has come to another mail.
     pub(super) fn turn(&mut self, id: DecisionId) -> bool {
-        if self.id == id {
-            return false;
+        std::mem::replace(&mut self.id, id) != id
+    }
+
+    /// The mail is over: its record is completed by what was known and found, and handed on.
+    pub(super) fn finish<'a>(
+        &mut self,
+        facts: Option<&Facts>,
+        runs: impl Iterator<Item = &'a CheckRun>,
+    ) {
+        if let Some(record) = &mut self.record
+            && self.reporter.keeps_records()
+        {
+            if let Some(facts) = facts {
+                record.note_facts(facts);
+            }
+            record.checks = runs.cloned().collect();
+            note_not_run(record, &self.snapshot, self.stage);
         }
-        self.id = id;
         self.hand_on();
-        true
     }
 
     /// `mail.example.org[192.0.2.1]`, or unknown as long as the name is.
     pub(super) fn client_name(&self) -> String {
-        let name = self.record.as_ref().map_or("unknown", |record| &record.client.name);
-        format!("{name}[{}]", self.client.ip())
+        format!("{}[{}]", self.name.as_deref().unwrap_or("unknown"), self.client.ip())
     }
 
     fn hand_on(&mut self) {
@@ -173,7 +190,7 @@ impl Journal {
                 client: Client {
                     ip: self.client.ip().to_string(),
                     port: self.client.port(),
-                    name: "unknown".into(),
+                    name: self.name.as_deref().unwrap_or("unknown").to_owned(),
                 },
                 helo: String::new(),
                 proto: String::new(),
@@ -199,24 +216,11 @@ impl Journal {
     }
 }
 
-impl Drop for Journal {
-    fn drop(&mut self) {
-        self.hand_on();
-    }
-}
-
 fn kind_of(reply: &Reply) -> Kind {
     match reply.class() {
         Class::Success | Class::Intermediate => Kind::Accept,
         Class::Transient => Kind::Defer,
         Class::Permanent => Kind::Reject,
-    }
-}
-
-fn name_of(facts: &Facts) -> String {
-    match facts.text(registry::CLIENT_NAME) {
-        "" => "unknown".to_owned(),
-        name => name.to_owned(),
     }
 }
 

@@ -93,8 +93,7 @@ impl Judge {
             }
             finish(reply, id, self.snapshot.help.as_deref());
         });
-        let runs = self.found.runs.iter().map(|(_, run)| run);
-        self.journal.evaluated(stage, session, facts, runs, &evaluation, &verdict);
+        self.journal.evaluated(stage, session, facts, &evaluation, &verdict);
         if let (Some(message), Verdict::Pass { .. }) = (message, &verdict) {
             let results = self.found.results.iter().map(|(_, result)| result.clone()).collect();
             let tls = self.tls.as_ref();
@@ -146,8 +145,15 @@ impl Judge {
         if !self.journal.turn(session.id()) {
             return;
         }
+        self.finish();
         self.forget_from(Stage::Mail);
         self.edits = Edits::default();
+    }
+
+    /// The mail, or the session in the middle of one, is over.
+    pub(super) fn finish(&mut self) {
+        let runs = self.found.runs.iter().map(|(_, run)| run);
+        self.journal.finish(self.facts.as_ref(), runs);
     }
 
     fn forget_from(&mut self, stage: Stage) {
@@ -285,6 +291,13 @@ impl Judge {
             }
         }
         wanted
+    }
+}
+
+/// A session that ends in the middle of a mail has decided something about it, perhaps.
+impl Drop for Judge {
+    fn drop(&mut self) {
+        self.finish();
     }
 }
 

@@ -26,11 +26,16 @@ pub(super) enum Header {
     },
 }
 
-/// Reads the header that a declared peer must send first.
-pub(super) async fn read_header<S: AsyncRead + Unpin>(stream: &mut S) -> io::Result<Header> {
+/// Reads the header that a declared peer must send first. With `exact` nothing beyond it is read:
+/// where TLS begins at once, that is the handshake's.
+pub(super) async fn read_header<S: AsyncRead + Unpin>(
+    stream: &mut S,
+    exact: bool,
+) -> io::Result<Header> {
     let mut input = Vec::with_capacity(256);
     loop {
-        if stream.read_buf(&mut input).await? == 0 {
+        let most = if exact { proxy_header::left_at_least(&input) } else { HEADER_MAX };
+        if (&mut *stream).take(most as u64).read_buf(&mut input).await? == 0 {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
         match proxy_header::parse(&input) {

@@ -106,9 +106,12 @@ where
         untold: false,
     };
     shell.run(stop).await;
-    shell.upstream.quit();
+    // The client is let go before the backend.
+    shell.io = Io::Gone;
+    shell.judge.finish();
     let counts = shell.session.counts().to_string();
     shell.reporter.disconnected(&shell.judge.journal.client_name(), &counts);
+    shell.upstream.quit().await;
 }
 
 impl<S> Shell<S>
@@ -131,7 +134,9 @@ where
             while let Some(action) = self.session.action() {
                 if let Action::Close = action {
                     let _ = self.flush().await;
-                    let _ = timeout(WRITE_TIME, self.io.shutdown()).await;
+                    if let Io::Tls(stream) = &mut self.io {
+                        let _ = timeout(WRITE_TIME, stream.shutdown()).await;
+                    }
                     return;
                 }
                 self.perform(action).await;
@@ -167,7 +172,11 @@ where
                     told_to_stop = true;
                     return Poll::Ready(Some(Event::Shutdown));
                 }
-                // The timer is set anew only when it goes off: most commands come long before.
+                // The timer is set anew only when it goes off, since most commands come long
+                // before, and when it would go off too late.
+                if timer.deadline().into_std() > deadline {
+                    timer.as_mut().reset(Instant::from_std(deadline));
+                }
                 while timer.as_mut().poll(cx).is_ready() {
                     if Instant::now().into_std() >= deadline {
                         return Poll::Ready(Some(Event::Tick));
@@ -191,7 +200,8 @@ where
                     receiver.push(octets);
                 }
             };
-            let used = session.input(now(), octets, &mut body);
+            // The rest of a line whose beginning is parked is taken with it.
+            let used = if parked.is_empty() { session.input(now(), octets, &mut body) } else { 0 };
             parked.extend_from_slice(octets.get(used..).unwrap_or_default());
         })
     }
@@ -304,7 +314,9 @@ where
             return self.judge.refuse(&self.session, Reason::Loop, None);
         }
         let verdict = self.flushing(Stage::Message, Some(&message)).await;
-        self.message = Some(message);
+        if let Verdict::Pass { .. } = verdict {
+            self.message = Some(message);
+        }
         verdict
     }
 
@@ -390,7 +402,7 @@ where
 
     async fn start_tls(&mut self) {
         let _ = self.flush().await;
-        self.upstream.forget();
+        self.upstream.forget().await;
         match handshake(&mut self.io, &self.door).await {
             Some(facts) => {
                 self.judge.tls = Some(facts);

@@ -118,7 +118,7 @@ impl Upstream {
         let reply = connection.command(line, COMMAND_TIME).await;
         let reply = self.checked(reply)?;
         if sasl {
-            self.authenticated = reply.is_success();
+            self.authenticated = reply.code() == 235;
             self.mail = if reply.code() == 334 { Mail::Sasl } else { Mail::Unknown };
         }
         Ok(reply)
@@ -142,18 +142,18 @@ impl Upstream {
         self.mail = Mail::Unknown;
     }
 
-    /// The session is over: QUIT where a connection is at rest. Nobody waits for it.
-    pub(super) fn quit(&mut self) {
+    /// The session is over: QUIT where a connection is at rest.
+    pub(super) async fn quit(&mut self) {
         if let Some(connection) = self.connection.take()
             && !matches!(self.mail, Mail::Sasl)
         {
-            tokio::spawn(connection.quit());
+            Box::pin(connection.quit()).await;
         }
     }
 
     /// The client has changed what it says of itself (EHLO anew, TLS): the backend is to hear it.
-    pub(super) fn forget(&mut self) {
-        self.quit();
+    pub(super) async fn forget(&mut self) {
+        self.quit().await;
         self.mail = Mail::Unknown;
         self.authenticated = false;
     }

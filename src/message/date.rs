@@ -1,4 +1,5 @@
-//! Dates of mail: `Tue, 24 Nov 2026 20:04:30 +0000` (RFC 5322 3.3).
+//! Dates of mail: `Tue, 24 Nov 2026 20:04:30 +0000` (RFC 5322 3.3); of logs:
+//! `2026-11-24T20:04:30Z` (RFC 3339 5.6).
 
 use super::lexer::Cursor;
 
@@ -7,16 +8,31 @@ const MONTHS: [&str; 12] =
     ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 const DAY: i64 = 86_400;
 
+/// The year 9999 ends here: both forms have four digits, and the arithmetic no surprises.
+const LAST: u64 = 253_402_300_799;
+
 /// In UTC, from seconds since 1970.
 pub fn print(unix: u64) -> String {
-    // The year 9999 ends here: RFC 5322 has four digits, and the arithmetic no surprises.
-    let unix = unix.min(253_402_300_799) as i64;
+    let unix = unix.min(LAST) as i64;
     let (days, second) = (unix / DAY, unix % DAY);
     let (year, month, day) = civil(days);
     format!(
         "{}, {day:02} {} {year:04} {:02}:{:02}:{:02} +0000",
         DAYS[(days + 4).rem_euclid(7) as usize],
         MONTHS[(month - 1).clamp(0, 11) as usize],
+        second / 3600,
+        second / 60 % 60,
+        second % 60
+    )
+}
+
+/// As logs write it, in UTC, from seconds since 1970.
+pub fn print_rfc3339(unix: u64) -> String {
+    let unix = unix.min(LAST) as i64;
+    let (days, second) = (unix / DAY, unix % DAY);
+    let (year, month, day) = civil(days);
+    format!(
+        "{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}Z",
         second / 3600,
         second / 60 % 60,
         second % 60
@@ -140,6 +156,14 @@ mod tests {
             assert_eq!(parse(text.as_bytes()), Some(unix as i64), "{text}");
         }
         assert_eq!(print(u64::MAX), print(253_402_300_799));
+    }
+
+    #[test]
+    fn dates_of_logs() {
+        assert_eq!(print_rfc3339(0), "1970-01-01T00:00:00Z");
+        assert_eq!(print_rfc3339(951_782_400), "2000-02-29T00:00:00Z");
+        assert_eq!(print_rfc3339(1_795_478_400 - 1), "2026-11-23T23:59:59Z");
+        assert_eq!(print_rfc3339(u64::MAX), "9999-12-31T23:59:59Z");
     }
 
     #[test]

@@ -11,8 +11,11 @@ const MAX_ADDRESSES: usize = 1000;
 /// RFC 5321 4.5.3.1.1 allows 64, some senders more.
 const MAX_LOCAL: usize = 255;
 
+/// An addr-spec with its display name left aside (RFC 5322 3.4.1).
+///
+/// Not the mailbox of an SMTP path (in the folder `smtp`), which is kept as it was sent: this one is decoded, for comparing.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Mailbox {
+pub struct AddrSpec {
     /// Without quotes.
     pub local: String,
     /// In A-labels and lower case.
@@ -21,7 +24,7 @@ pub struct Mailbox {
 
 /// The addresses of the field in order, those of groups included. `None` if it is malformed or can
 /// be read in more than one way.
-pub fn parse_list(value: &[u8]) -> Option<Vec<Mailbox>> {
+pub fn parse_list(value: &[u8]) -> Option<Vec<AddrSpec>> {
     let mut parser = Parser { cursor: Cursor::new(value), found: Vec::new() };
     parser.list()?;
     Some(parser.found)
@@ -29,7 +32,7 @@ pub fn parse_list(value: &[u8]) -> Option<Vec<Mailbox>> {
 
 struct Parser<'a> {
     cursor: Cursor<'a>,
-    found: Vec<Mailbox>,
+    found: Vec<AddrSpec>,
 }
 
 /// Words before `<`, `@`, `:`, or nothing.
@@ -125,7 +128,7 @@ impl Parser<'_> {
         self.cursor.eat(b'@').then_some(())?;
         let domain = self.domain()?;
         (self.found.len() < MAX_ADDRESSES).then_some(())?;
-        self.found.push(Mailbox { local, domain });
+        self.found.push(AddrSpec { local, domain });
         Some(())
     }
 

@@ -69,7 +69,7 @@ pub fn event(level: Level, text: &str) -> String {
 
 /// Text of strangers, with everything unprintable shown as `?`: no line breaks, no terminal escapes,
 /// no marks that turn the reading direction.
-struct Safe<'a>(&'a str);
+pub(crate) struct Safe<'a>(pub(crate) &'a str);
 
 impl std::fmt::Display for Safe<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

@@ -13,6 +13,11 @@ pub trait Reporter: Send + Sync + 'static {
     fn connected(&self, client: &str);
     /// A decision was made; the record holds all that led to it.
     fn decided(&self, record: &Record, decision: &Decision);
+    /// Whether [`finished`](Reporter::finished) does anything with the record, and its facts and
+    /// findings need to be put into it.
+    fn keeps_records(&self) -> bool {
+        true
+    }
     /// A mail transaction is over, with at least one decision.
     fn finished(&self, record: &Record);
     /// A session is over: who it was, and the counts of its commands.
@@ -46,21 +51,25 @@ impl Log {
     }
 
     fn json(&self, level: Level, value: &serde_json::Value) {
-        self.sink.write(level, value.to_string());
+        self.sink.write(level, &value.to_string());
     }
 }
 
 impl Reporter for Log {
     fn connected(&self, client: &str) {
         if self.format == Format::Postfix {
-            self.sink.write(Level::Info, format!("connect from {client}"));
+            self.sink.write(Level::Info, &format!("connect from {client}"));
         }
     }
 
     fn decided(&self, record: &Record, decision: &Decision) {
         if self.format == Format::Postfix {
-            self.sink.write(line::level(decision), line::decision(record, decision));
+            self.sink.write(line::level(decision), &line::decision(record, decision));
         }
+    }
+
+    fn keeps_records(&self) -> bool {
+        self.format == Format::Json
     }
 
     fn finished(&self, record: &Record) {
@@ -73,13 +82,13 @@ impl Reporter for Log {
 
     fn disconnected(&self, client: &str, counts: &str) {
         if self.format == Format::Postfix {
-            self.sink.write(Level::Info, format!("disconnect from {client} {counts}"));
+            self.sink.write(Level::Info, &format!("disconnect from {client} {counts}"));
         }
     }
 
     fn event(&self, level: Level, text: &str) {
         match self.format {
-            Format::Postfix => self.sink.write(level, line::event(level, text)),
+            Format::Postfix => self.sink.write(level, &line::event(level, text)),
             Format::Json => {
                 let name = match level {
                     Level::Info => "info",

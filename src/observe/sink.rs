@@ -5,16 +5,17 @@
 use std::io::Write as _;
 use std::os::unix::net::UnixDatagram;
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::Level;
+use crate::message::date;
 
-/// Lines that may wait for the writer.
-const WAITING_MAX: usize = 8192;
+/// Octets of lines that may wait for the writer.
+const WAITING_MAX: usize = 4 << 20;
+/// After the first line the writer waits this long for more: waking it costs more than writing.
+const GATHER: Duration = Duration::from_millis(5);
 /// The facility "mail" of RFC 3164.
 const FACILITY_MAIL: u8 = 2;
 
@@ -26,26 +27,55 @@ pub enum Target {
 }
 
 pub struct Sink {
-    lines: Option<SyncSender<(Level, String)>>,
-    dropped: Arc<AtomicU64>,
+    shared: Arc<Shared>,
     writer: Option<JoinHandle<()>>,
+}
+
+#[derive(Default)]
+struct Shared {
+    waiting: Mutex<Waiting>,
+    wake: Condvar,
+}
+
+/// Lines that the writer has not taken yet, one after the other.
+#[derive(Default)]
+struct Waiting {
+    text: String,
+    /// Where each line ends, and how much it matters.
+    ends: Vec<(usize, Level)>,
+    dropped: u64,
+    idle: bool,
+    closed: bool,
+}
+
+impl Shared {
+    /// A panic while the lock was held leaves at worst half a line.
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Sink {
     pub fn new(target: Target) -> Sink {
-        let (lines, receiver) = sync_channel(WAITING_MAX);
-        let dropped = Arc::new(AtomicU64::new(0));
-        let writer = Writer { target, dropped: dropped.clone(), socket: None };
+        let shared = Arc::new(Shared::default());
+        let writer = Writer { target, socket: None, journal: is_journal(), output: Vec::new() };
         let thread = std::thread::Builder::new().name("log".into());
-        let writer = thread.spawn(move || writer.run(&receiver)).ok();
-        Sink { lines: Some(lines), dropped, writer }
+        let theirs = shared.clone();
+        let writer = thread.spawn(move || writer.run(&theirs)).ok();
+        Sink { shared, writer }
     }
 
-    pub fn write(&self, level: Level, line: String) {
-        if let Some(lines) = &self.lines
-            && lines.try_send((level, line)).is_err()
-        {
-            self.dropped.fetch_add(1, Ordering::Relaxed);
+    pub fn write(&self, level: Level, line: &str) {
+        let mut waiting = self.shared.lock();
+        if waiting.text.len() + line.len() > WAITING_MAX {
+            waiting.dropped += 1;
+            return;
+        }
+        waiting.text.push_str(line);
+        let end = waiting.text.len();
+        waiting.ends.push((end, level));
+        if std::mem::take(&mut waiting.idle) {
+            self.shared.wake.notify_one();
         }
     }
 }
@@ -53,28 +83,67 @@ impl Sink {
 /// The last lines are written before the process ends.
 impl Drop for Sink {
     fn drop(&mut self) {
-        self.lines = None;
+        self.shared.lock().closed = true;
+        self.shared.wake.notify_one();
         if let Some(writer) = self.writer.take() {
             let _ = writer.join();
         }
     }
 }
 
+/// The journal adds time and name itself.
+fn is_journal() -> bool {
+    std::env::var_os("JOURNAL_STREAM").is_some()
+}
+
 struct Writer {
     target: Target,
-    dropped: Arc<AtomicU64>,
     socket: Option<UnixDatagram>,
+    journal: bool,
+    output: Vec<u8>,
 }
 
 impl Writer {
-    fn run(mut self, lines: &Receiver<(Level, String)>) {
-        while let Ok((level, line)) = lines.recv() {
-            self.write(level, &line);
-            let dropped = self.dropped.swap(0, Ordering::Relaxed);
+    fn run(mut self, shared: &Shared) {
+        let mut text = String::new();
+        let mut ends = Vec::new();
+        loop {
+            let (dropped, closed) = {
+                let mut waiting = shared.lock();
+                while waiting.ends.is_empty() && !waiting.closed {
+                    waiting.idle = true;
+                    waiting = shared.wake.wait(waiting).unwrap_or_else(PoisonError::into_inner);
+                }
+                if !waiting.closed {
+                    drop(waiting);
+                    std::thread::sleep(GATHER);
+                    waiting = shared.lock();
+                }
+                std::mem::swap(&mut waiting.text, &mut text);
+                std::mem::swap(&mut waiting.ends, &mut ends);
+                (std::mem::take(&mut waiting.dropped), waiting.closed)
+            };
+            let mut start = 0;
+            for (end, level) in ends.drain(..) {
+                self.write(level, text.get(start..end).unwrap_or_default());
+                start = end;
+            }
+            text.clear();
             if dropped > 0 {
                 let text = format!("warning: {dropped} log lines were dropped, the log is slow");
                 self.write(Level::Warning, &text);
             }
+            self.flush();
+            if closed {
+                return;
+            }
+        }
+    }
+
+    fn flush(&mut self) {
+        if !self.output.is_empty() {
+            let _ = std::io::stderr().write_all(&self.output);
+            self.output.clear();
         }
     }
 
@@ -85,16 +154,14 @@ impl Writer {
             Level::Warning => 4,
             Level::Info => 6,
         };
-        let journal = std::env::var_os("JOURNAL_STREAM").is_some();
         match &self.target {
-            Target::Stderr if journal => {
-                // The journal adds time and name, and reads the severity.
-                let _ = writeln!(std::io::stderr(), "<{severity}>{line}");
+            Target::Stderr if self.journal => {
+                let _ = writeln!(self.output, "<{severity}>{line}");
             }
             Target::Stderr => {
                 let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-                let time = rfc3339(now.as_secs());
-                let _ = writeln!(std::io::stderr(), "{time} portcullis/smtpd[{pid}]: {line}");
+                let time = date::print_rfc3339(now.as_secs());
+                let _ = writeln!(self.output, "{time} portcullis/smtpd[{pid}]: {line}");
             }
             Target::Syslog(path) => {
                 let path = path.clone();
@@ -116,44 +183,15 @@ impl Writer {
                         _ => self.socket = None,
                     }
                 }
-                let _ = writeln!(std::io::stderr(), "portcullis/smtpd[{pid}]: {line}");
+                let _ = writeln!(self.output, "portcullis/smtpd[{pid}]: {line}");
             }
         }
     }
 }
 
-/// `2026-06-08T09:12:02Z`.
-fn rfc3339(seconds: u64) -> String {
-    let (days, rest) = (seconds / 86_400, seconds % 86_400);
-    // Days since 0000-03-01, in eras of 400 years.
-    let z = days + 719_468;
-    let era = z / 146_097;
-    let day_of_era = z % 146_097;
-    let year_of_era =
-        (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let shifted = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * shifted + 2) / 5 + 1;
-    let month = if shifted < 10 { shifted + 3 } else { shifted - 9 };
-    let year = year_of_era + era * 400 + u64::from(month <= 2);
-    format!(
-        "{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}Z",
-        rest / 3600,
-        rest / 60 % 60,
-        rest % 60
-    )
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn dates() {
-        assert_eq!(rfc3339(0), "1970-01-01T00:00:00Z");
-        assert_eq!(rfc3339(951_782_400), "2000-02-29T00:00:00Z");
-        assert_eq!(rfc3339(1_795_478_400 - 1), "2026-11-23T23:59:59Z");
-    }
 
     #[test]
     fn syslog_gets_facility_severity_and_tag() {
@@ -163,7 +201,7 @@ mod tests {
         let _ = std::fs::remove_file(&path);
         let server = UnixDatagram::bind(&path).unwrap();
         let sink = Sink::new(Target::Syslog(path));
-        sink.write(Level::Info, "connect from x".into());
+        sink.write(Level::Info, "connect from x");
         drop(sink);
         let mut buffer = [0; 200];
         let size = server.recv(&mut buffer).unwrap();

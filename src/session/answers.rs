@@ -9,13 +9,21 @@ use super::{Action, Answer, Session, State, Waiting};
 
 impl Session {
     pub(super) fn decided(&mut self, now: Instant, verdict: Verdict) {
-        let State::Waiting(waiting) = std::mem::replace(&mut self.state, State::Ready) else {
-            debug_assert!(false, "a verdict that was not asked for");
-            return;
-        };
+        let Some(waiting) = self.awaited() else { return };
         match verdict {
             Verdict::Pass { cleared, group } => self.passed(now, waiting, cleared, group),
             Verdict::Refuse(refusal) => self.refused(now, waiting, &refusal),
+        }
+    }
+
+    /// What was waited for. An event that comes late, after the client has gone, changes nothing.
+    fn awaited(&mut self) -> Option<Waiting> {
+        match std::mem::replace(&mut self.state, State::Ready) {
+            State::Waiting(waiting) => Some(waiting),
+            other => {
+                self.state = other;
+                None
+            }
         }
     }
 
@@ -50,6 +58,11 @@ impl Session {
     }
 
     fn refused(&mut self, now: Instant, waiting: Waiting, refusal: &Refusal) {
+        if let Waiting::Mail = waiting
+            && self.idled()
+        {
+            return;
+        }
         self.send(&refusal.reply);
         if refusal.close {
             self.end_mail();
@@ -58,6 +71,9 @@ impl Session {
         match waiting {
             Waiting::Connect => {
                 self.id = self.ids.next_id();
+                if self.closing {
+                    return self.close();
+                }
                 self.state = State::Refused;
                 self.deadline = now + self.settings.limits.command_time;
                 return;
@@ -72,22 +88,13 @@ impl Session {
     }
 
     pub(super) fn answered(&mut self, now: Instant, answer: Answer) {
-        let State::Waiting(waiting) = std::mem::replace(&mut self.state, State::Ready) else {
-            debug_assert!(false, "an answer that was not asked for");
-            return;
-        };
+        let Some(waiting) = self.awaited() else { return };
         match waiting {
             Waiting::Recipient => self.recipient_answered(now, answer),
             Waiting::Delivery => self.delivery_answered(now, answer),
             Waiting::Auth(exchange) => self.auth_answered(now, *exchange, answer),
             Waiting::Pass => {
-                match answer {
-                    Answer::Reply(reply) if reply.class() != Class::Intermediate => {
-                        self.pass_on(&reply);
-                    }
-                    Answer::Reply(_) => self.refuse(Reason::BackendGarbage, ""),
-                    Answer::Failed(reason) => self.refuse(reason, ""),
-                }
+                self.pass_answer(answer);
                 self.rest(now);
             }
             other => {
@@ -108,7 +115,7 @@ impl Session {
                 mail.group = None;
             }
         }
-        self.answer_to_mail(answer);
+        self.pass_answer(answer);
         self.rest(now);
     }
 
@@ -119,12 +126,13 @@ impl Session {
         if let Some(mail) = self.mail.as_deref_mut() {
             mail.upstream = false;
         }
-        self.answer_to_mail(answer);
+        self.pass_answer(answer);
         self.end_mail();
         self.rest(now);
     }
 
-    fn answer_to_mail(&mut self, answer: Answer) {
+    /// Says what the backend said, if it makes sense.
+    fn pass_answer(&mut self, answer: Answer) {
         match answer {
             Answer::Reply(reply) if reply.code() == 421 => {
                 self.refuse(Reason::BackendClosing, reply.text());

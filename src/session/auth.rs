@@ -11,12 +11,17 @@ use crate::verdict::Reason;
 use super::offer::MECHANISMS;
 use super::{Action, Answer, Authenticated, Session, State, Waiting};
 
+/// The mechanisms that are offered need two.
+const CHALLENGES_MAX: u8 = 8;
+
 /// One SASL exchange under way.
 #[derive(Debug)]
 pub(super) struct Exchange {
     mechanism: &'static str,
     /// Read from the client's first response; a name, no secret.
     user: Option<String>,
+    /// How many challenges were passed on.
+    challenges: u8,
 }
 
 impl Session {
@@ -25,10 +30,10 @@ impl Session {
             Reason::AuthOff
         } else if self.helo.is_none() {
             return self.wrong(now, Reason::CommandSequence, "send EHLO first");
-        } else if self.auth.is_some() {
-            Reason::AuthAgain
         } else if self.mail.is_some() {
             Reason::AuthInMail
+        } else if self.auth.is_some() {
+            Reason::AuthAgain
         } else if !self.tls {
             Reason::AuthNeedsTls
         } else {
@@ -46,7 +51,7 @@ impl Session {
 
     fn begin_auth(&mut self, now: Instant, mechanism: &'static str, initial: Option<&str>) {
         let mut line = format!("AUTH {mechanism}").into_bytes();
-        let mut exchange = Exchange { mechanism, user: None };
+        let mut exchange = Exchange { mechanism, user: None, challenges: 0 };
         if let Some(initial) = initial {
             if !auth::is_initial_response(initial) {
                 return self.wrong(now, Reason::AuthBase64, "");
@@ -86,17 +91,20 @@ impl Session {
         self.wrong(now, reason, "");
     }
 
-    pub(super) fn auth_answered(&mut self, now: Instant, exchange: Exchange, answer: Answer) {
+    pub(super) fn auth_answered(&mut self, now: Instant, mut exchange: Exchange, answer: Answer) {
         let reply = match answer {
             Answer::Reply(reply) => reply,
             Answer::Failed(_) => {
                 self.state = State::Waiting(Waiting::Auth(Box::new(exchange)));
-                self.refuse(Reason::AuthTemporary, "");
+                if !self.idled() {
+                    self.refuse(Reason::AuthTemporary, "");
+                }
                 return self.rest(now);
             }
         };
         match (reply.code(), reply.class()) {
-            (334, _) => {
+            (334, _) if exchange.challenges < CHALLENGES_MAX && !reply.text().contains('\n') => {
+                exchange.challenges += 1;
                 // A challenge has no enhanced code, and an empty one keeps its space.
                 self.output.extend_from_slice(b"334 ");
                 self.output.extend_from_slice(reply.text().as_bytes());
@@ -104,7 +112,7 @@ impl Session {
                 self.state = State::Challenged(Box::new(exchange));
                 self.deadline = now + self.settings.limits.command_time;
             }
-            (_, Class::Success) => {
+            (235, _) => {
                 let user = exchange.user.unwrap_or_default().into();
                 self.auth = Some(Box::new(Authenticated { user, mechanism: exchange.mechanism }));
                 let reply = reply.with_enhanced();
@@ -115,9 +123,13 @@ impl Session {
                 self.state = State::Waiting(Waiting::Auth(Box::new(exchange)));
                 self.refuse(Reason::BackendClosing, reply.text());
             }
-            (_, Class::Intermediate) => {
+            (_, Class::Success | Class::Intermediate) => {
+                // Who knows what it waits for now.
                 self.state = State::Waiting(Waiting::Auth(Box::new(exchange)));
-                self.refuse(Reason::BackendGarbage, "");
+                self.actions.push_back(Action::Reset);
+                if !self.idled() {
+                    self.refuse(Reason::BackendGarbage, "");
+                }
                 self.rest(now);
             }
             _ => self.auth_refused(now, exchange, reply.with_enhanced()),
@@ -126,10 +138,15 @@ impl Session {
 
     fn auth_refused(&mut self, now: Instant, exchange: Exchange, mut reply: Reply) {
         self.state = State::Waiting(Waiting::Auth(Box::new(exchange)));
+        if self.idled() {
+            return;
+        }
         if reply.class() == Class::Permanent {
             self.auth_failures += 1;
+            self.note_refusal(Reason::AuthBad, &mut reply);
+        } else {
+            self.note_refusal(Reason::AuthTemporary, &mut reply);
         }
-        self.note_refusal(Reason::AuthBad, &mut reply);
         if self.auth_failures >= self.settings.limits.auth_failures {
             return self.refuse(Reason::AuthTooMany, "");
         }

@@ -12,7 +12,7 @@ use crate::verdict::Reason;
 use super::{Action, Receiving, Session, State, Transaction, Waiting};
 
 impl Session {
-    pub(super) fn command(&mut self, now: Instant, command: Command, line: &[u8], more: bool) {
+    pub(super) fn command(&mut self, now: Instant, command: Command, more: bool) {
         self.verb = command.verb();
         self.counts.add(self.verb);
         if let State::Refused = self.state {
@@ -21,11 +21,8 @@ impl Session {
                 _ => self.wrong(now, Reason::RefusedBefore, ""),
             };
         }
-        if self.is_idle_command(&command) {
-            self.idle_commands += 1;
-            if self.idle_commands > self.settings.limits.idle_commands {
-                return self.refuse(Reason::TooManyErrors, "");
-            }
+        if is_idle_command(&command) && self.idled() {
+            return;
         }
         match command {
             Command::Ehlo(name) => self.hello(now, name, true),
@@ -47,9 +44,9 @@ impl Session {
                 self.ready(now);
             }
             Command::Quit => self.quit(),
-            Command::Vrfy(_) if self.settings.pass_vrfy => self.pass(now, line),
-            Command::Expn(_) if self.settings.pass_expn => self.pass(now, line),
-            Command::Etrn(_) if self.may_etrn() => self.pass(now, line),
+            Command::Vrfy(_) if self.settings.pass_vrfy => self.pass(now, &command),
+            Command::Expn(_) if self.settings.pass_expn => self.pass(now, &command),
+            Command::Etrn(_) if self.may_etrn() => self.pass(now, &command),
             Command::Vrfy(_) => {
                 self.say(Reason::Vrfy, "");
                 self.ready(now);
@@ -68,21 +65,9 @@ impl Session {
         }
     }
 
-    fn is_idle_command(&self, command: &Command) -> bool {
-        !matches!(
-            command,
-            Command::Mail(_)
-                | Command::Rcpt(_)
-                | Command::Data
-                | Command::Quit
-                | Command::Auth { .. }
-        )
-    }
-
     pub(super) fn syntax_error(&mut self, now: Instant, error: SyntaxError) {
-        if let State::Refused = self.state {
-            return self.wrong(now, Reason::RefusedBefore, "");
-        }
+        self.verb = "UNKNOWN";
+        self.counts.add(self.verb);
         match error {
             SyntaxError::Arguments { usage, .. } => {
                 self.wrong(now, Reason::CommandArguments, usage);
@@ -156,10 +141,8 @@ impl Session {
             return self.wrong(now, Reason::SenderUtf8, "");
         }
         if mail.params.size.is_some_and(|size| size > self.offer().size()) {
-            self.refuse(Reason::SizeDeclared, "");
-            return self.rest(now);
+            return self.refuse_mail(now, Reason::SizeDeclared);
         }
-        self.idle_commands = 0;
         self.mail = Some(Box::new(Transaction::new(mail)));
         if self.settings.ask_mail {
             self.wait(Action::Ask(Stage::Mail), Waiting::Mail);
@@ -170,6 +153,7 @@ impl Session {
 
     pub(super) fn mail_accepted(&mut self, now: Instant) {
         self.messages += 1;
+        self.idle_commands = 0;
         self.say(Reason::MailOk, "");
         self.ready(now);
     }
@@ -179,6 +163,10 @@ impl Session {
             return self.wrong(now, Reason::CommandSequence, "need MAIL before RCPT");
         };
         mail.named += 1;
+        let limits = &self.settings.limits;
+        if mail.named > limits.recipients.saturating_add(limits.idle_commands as usize) {
+            return self.refuse(Reason::TooManyErrors, "");
+        }
         let smtputf8 = mail.mail.params.smtputf8;
         let full = mail.accepted.len() >= self.settings.limits.recipients;
         let missing = rcpt.params.keywords().find(|(keyword, _)| !self.offer().has(keyword));
@@ -208,8 +196,7 @@ impl Session {
                 self.wrong(now, Reason::CommandSequence, "need RCPT before DATA");
             }
             Some(mail) if mail.accepted.is_empty() => {
-                self.refuse(Reason::NoRecipients, "");
-                self.rest(now);
+                self.refuse_mail(now, Reason::NoRecipients);
             }
             Some(_) => {
                 self.say(Reason::StartMail, "");
@@ -222,6 +209,14 @@ impl Session {
                 }));
                 self.deadline = now + self.settings.limits.data_time;
             }
+        }
+    }
+
+    /// Refuses a command that is no error: not against the error budget, but not for ever either.
+    fn refuse_mail(&mut self, now: Instant, reason: Reason) {
+        if !self.idled() {
+            self.refuse(reason, "");
+            self.rest(now);
         }
     }
 
@@ -321,13 +316,23 @@ impl Session {
             && self.backend.as_deref().is_some_and(|backend| backend.etrn)
     }
 
-    fn pass(&mut self, now: Instant, line: &[u8]) {
+    fn pass(&mut self, now: Instant, command: &Command) {
         if self.helo.is_none() {
             return self.wrong(now, Reason::CommandSequence, "send EHLO first");
         }
         if self.mail.is_some() {
             return self.wrong(now, Reason::CommandSequence, "not inside a mail transaction");
         }
-        self.wait(Action::Pass(line.to_vec()), Waiting::Pass);
+        let mut line = Vec::new();
+        command.write_to(&mut line);
+        self.wait(Action::Pass(line), Waiting::Pass);
     }
+}
+
+/// What brings no mail further, whatever is answered.
+fn is_idle_command(command: &Command) -> bool {
+    !matches!(
+        command,
+        Command::Mail(_) | Command::Rcpt(_) | Command::Data | Command::Quit | Command::Auth { .. }
+    )
 }

@@ -23,7 +23,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::facts::Stage;
-use crate::smtp::command::Command;
+use crate::smtp::command::{Command, is_tls_handshake};
 use crate::smtp::data::DataScanner;
 use crate::smtp::ehlo::Capabilities;
 use crate::smtp::line::{AUTH_LINE_MAX, COMMAND_LINE_MAX, Framed, LineFramer};
@@ -163,13 +163,21 @@ impl Session {
         self.ready(now);
     }
 
-    /// Takes received octets, at least one command's worth where there is one, and says how many it
-    /// took. Message octets go to `body`. Takes none while an answer is awaited.
+    /// Takes received octets and says how many it took; those it did not take are to come again,
+    /// before the next. Message octets go to `body`. It takes none while there are actions to carry
+    /// out or an answer is awaited: who reads on after DATA must be ready for the message.
     pub fn input(&mut self, now: Instant, input: &[u8], body: &mut dyn FnMut(&[u8])) -> usize {
         let mut used = 0;
-        while used < input.len() {
-            let rest = &input[used..];
+        while let Some(rest) = input.get(used..).filter(|rest| !rest.is_empty()) {
+            if !self.actions.is_empty() {
+                break;
+            }
             used += match self.state {
+                State::Ready | State::Refused if self.is_tls_record(rest) => {
+                    self.verb = "HTTP";
+                    self.refuse(Reason::Http, "");
+                    rest.len()
+                }
                 State::Ready | State::Refused | State::Challenged(_) => {
                     let max = match self.state {
                         State::Challenged(_) => AUTH_LINE_MAX,
@@ -190,6 +198,12 @@ impl Session {
         used
     }
 
+    /// TLS without STARTTLS: a client that took this for another port. There is no line in it to
+    /// wait for.
+    fn is_tls_record(&self, input: &[u8]) -> bool {
+        !self.tls && self.framer.at_line_start() && is_tls_handshake(input)
+    }
+
     fn line(&mut self, now: Instant, framed: Framed<'_>, more: bool) {
         if let State::Challenged(_) = self.state {
             return self.challenge_answered(now, framed);
@@ -202,7 +216,7 @@ impl Session {
             Framed::Nul => return self.wrong(now, Reason::CommandNul, ""),
         };
         match Command::parse(line) {
-            Ok(command) => self.command(now, command, line, more),
+            Ok(command) => self.command(now, command, more),
             Err(error) => self.syntax_error(now, error),
         }
     }
@@ -323,6 +337,17 @@ impl Session {
         }
     }
 
+    /// Counts a command that brought no mail further. True, and the session is over, when there
+    /// were too many since the last MAIL that was accepted.
+    fn idled(&mut self) -> bool {
+        self.idle_commands += 1;
+        let spent = self.idle_commands > self.settings.limits.idle_commands;
+        if spent {
+            self.refuse(Reason::TooManyErrors, "");
+        }
+        spent
+    }
+
     fn ready(&mut self, now: Instant) {
         if self.closing && self.mail.is_none() {
             return self.refuse(Reason::Shutdown, "");
@@ -379,7 +404,10 @@ impl Session {
         if self.errors > self.settings.limits.errors {
             return self.refuse(Reason::TooManyErrors, "");
         }
-        self.refuse(reason, argument);
+        match self.state {
+            State::Refused => self.refuse(Reason::RefusedBefore, ""),
+            _ => self.refuse(reason, argument),
+        }
         self.rest(now);
     }
 

@@ -1,7 +1,7 @@
-//! The EHLO dialogue: what a backend offers, and what we offer to a client.
+//! What a backend's EHLO reply offers.
 //!
-//! A backend's lines are never passed on. They are read into [`Capabilities`]; what the client
-//! sees is built from our own list, cut with these.
+//! Its lines are never passed on. They are read into [`Capabilities`]; what the client sees is the
+//! session's own list, cut with these.
 
 use super::reply::Reply;
 
@@ -129,62 +129,6 @@ impl Capabilities {
     }
 }
 
-/// The SASL mechanisms that are relayed: those in which nothing binds the exchange to the channel.
-const MECHANISMS: [&str; 2] = ["PLAIN", "LOGIN"];
-
-/// What decides our EHLO reply besides the backend.
-#[derive(Debug, Clone, Copy)]
-pub struct Offer<'a> {
-    pub hostname: &'a str,
-    /// Octets of a message that we take ourselves; 0 is no limit.
-    pub size: u64,
-    /// TLS can be had and is not on yet.
-    pub starttls: bool,
-    /// This listener takes AUTH, and the channel is fit for passwords.
-    pub auth: bool,
-}
-
-impl Offer<'_> {
-    /// The lines of the reply, the host name first. PIPELINING and ENHANCEDSTATUSCODES are ours
-    /// and always there.
-    pub fn lines(&self, backend: &Capabilities) -> Vec<String> {
-        let mut lines = vec![self.hostname.to_owned(), "PIPELINING".to_owned()];
-        match smaller_limit(self.size, backend.size.unwrap_or(0)) {
-            0 => lines.push("SIZE".to_owned()),
-            size => lines.push(format!("SIZE {size}")),
-        }
-        let mut offer = |wanted: bool, keyword: &str| {
-            if wanted {
-                lines.push(keyword.to_owned());
-            }
-        };
-        offer(backend.etrn, "ETRN");
-        offer(self.starttls, "STARTTLS");
-        if self.auth {
-            let both: Vec<&str> = MECHANISMS
-                .into_iter()
-                .filter(|name| backend.auth.iter().any(|theirs| theirs == name))
-                .collect();
-            offer(!both.is_empty(), &format!("AUTH {}", both.join(" ")));
-        }
-        offer(true, "ENHANCEDSTATUSCODES");
-        offer(backend.eight_bit_mime, "8BITMIME");
-        offer(backend.dsn, "DSN");
-        // RFC 6531 3.1: SMTPUTF8 comes with 8BITMIME or not at all.
-        offer(backend.smtputf8 && backend.eight_bit_mime, "SMTPUTF8");
-        offer(true, "HELP");
-        lines
-    }
-}
-
-/// The smaller of two limits of which 0 is none.
-pub fn smaller_limit(one: u64, other: u64) -> u64 {
-    match (one, other) {
-        (0, limit) | (limit, 0) => limit,
-        _ => one.min(other),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -233,46 +177,5 @@ mod tests {
         assert_eq!(parse("x\nSIZE 99999999999999999999999").size, Some(0));
         let many: String = (0..50).map(|n| format!(" M{n}")).collect();
         assert_eq!(parse(&format!("x\nAUTH{many}")).auth.len(), MECHANISMS_MAX);
-    }
-
-    #[test]
-    fn the_offer_is_ours_cut_with_the_backends() {
-        let offer = Offer { hostname: "mx.example", size: 500, starttls: true, auth: true };
-        let backend = parse(
-            "x\nSIZE 1000\n8BITMIME\nDSN\nSMTPUTF8\nCHUNKING\nBINARYMIME\nVRFY\nETRN\nREQUIRETLS\n\
-             AUTH CRAM-MD5 LOGIN SCRAM-SHA-256-PLUS EXTERNAL\nXCLIENT ADDR\nXFORWARD ADDR\nLIMITS RCPTMAX=1\nPIPECONNECT",
-        );
-        assert_eq!(
-            offer.lines(&backend),
-            [
-                "mx.example",
-                "PIPELINING",
-                "SIZE 500",
-                "ETRN",
-                "STARTTLS",
-                "AUTH LOGIN",
-                "ENHANCEDSTATUSCODES",
-                "8BITMIME",
-                "DSN",
-                "SMTPUTF8",
-                "HELP"
-            ]
-        );
-        let bare = Offer { starttls: false, auth: false, ..offer };
-        let least = ["mx.example", "PIPELINING", "SIZE 500", "ENHANCEDSTATUSCODES", "HELP"];
-        assert_eq!(bare.lines(&Capabilities::default()), least);
-        assert_eq!(bare.lines(&parse("x\nSMTPUTF8")), least);
-        assert_eq!(
-            offer.lines(&parse("x\nAUTH GSSAPI")).iter().filter(|l| l.starts_with("AUTH")).count(),
-            0
-        );
-    }
-
-    #[test]
-    fn no_limit_is_larger_than_any() {
-        assert_eq!(smaller_limit(0, 5), 5);
-        assert_eq!(smaller_limit(5, 0), 5);
-        assert_eq!(smaller_limit(5, 4), 4);
-        assert_eq!(smaller_limit(0, 0), 0);
     }
 }

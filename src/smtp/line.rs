@@ -33,6 +33,11 @@ impl LineFramer {
         Self::default()
     }
 
+    /// What comes next begins a line.
+    pub fn at_line_start(&self) -> bool {
+        !self.dropping
+    }
+
     /// Looks for a complete line at the start of `input`. `max` counts the CRLF.
     ///
     /// Returns how many bytes were consumed, and the line if it is complete. Without a line and

@@ -38,6 +38,24 @@ pub fn parse(input: &[u8]) -> Parsed {
     Parsed::Invalid("no PROXY header")
 }
 
+/// How many octets a header that begins so has left at least; one at the least. Who reads no more
+/// than that takes nothing of what follows the header.
+pub fn left_at_least(input: &[u8]) -> usize {
+    const SHORTEST: usize = b"PROXY UNKNOWN\r\n".len();
+    let left = match input {
+        _ if input.len() < SHORTEST => SHORTEST - input.len(),
+        [b'P', ..] => 1,
+        _ => match input.get(V2_FIXED - 2..V2_FIXED) {
+            Some(&[high, low]) => {
+                let whole = V2_FIXED + usize::from(u16::from_be_bytes([high, low]));
+                whole.saturating_sub(input.len())
+            }
+            _ => 1,
+        },
+    };
+    left.max(1)
+}
+
 /// IPv4 in the clothes of IPv6 (`::ffff:192.0.2.1`) becomes IPv4, since lists and policies know it so.
 fn proxied(source: SocketAddr, destination: SocketAddr, consumed: usize) -> Parsed {
     let plain = |address: SocketAddr| SocketAddr::new(address.ip().to_canonical(), address.port());
@@ -192,6 +210,24 @@ pub fn write_v2_local(out: &mut Vec<u8>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_reader_that_takes_what_is_certain_stops_at_the_end() {
+        let (from, to) = ("192.0.2.1:4000".parse().unwrap(), "192.0.2.2:25".parse().unwrap());
+        for write in [write_v1, write_v2] {
+            let mut wire = Vec::new();
+            write(from, to, &mut wire);
+            let end = wire.len();
+            wire.extend_from_slice(b"\x16\x03\x01 and so on");
+            let mut at = 0;
+            while parse(&wire[..at]) == Parsed::NeedMore {
+                at += left_at_least(&wire[..at]);
+            }
+            assert_eq!(at, end);
+        }
+        assert_eq!(left_at_least(b"PROXY UNKNOWN\r"), 1);
+        assert_eq!(left_at_least(b""), 15);
+    }
 
     fn v1(line: &str) -> Parsed {
         parse(line.as_bytes())

@@ -1,16 +1,19 @@
 //! The cryptography of DKIM and ARC, all of it in this file: hashes, public keys, signatures.
 //!
-//! It uses `ring` and nothing between: what a mail library adds to it (reading the header again,
-//! choosing and canonicalising fields) is what must be exact here, and stands in [`super::canonical`].
+//! Signatures are verified by `mail-auth`, over octets that [`super::canonical`] has made: choosing
+//! and canonicalising the fields is what must be exact, and is ours. Keys are looked at strictly
+//! before it sees them. Its version stands here and nowhere else.
+
+use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use mail_auth::common::crypto;
+use mail_auth::common::parse::TxtRecordParser as _;
+use mail_auth::common::verify::DomainKey;
 use ring::digest;
 use ring::rand::SystemRandom;
-use ring::signature::{
-    ED25519, Ed25519KeyPair, KeyPair, RSA_PKCS1_1024_8192_SHA256_FOR_LEGACY_USE_ONLY,
-    RSA_PKCS1_SHA256, RsaKeyPair, RsaPublicKeyComponents, UnparsedPublicKey,
-};
+use ring::signature::{Ed25519KeyPair, KeyPair, RSA_PKCS1_SHA256, RsaKeyPair};
 
 /// RFC 8301 3.2: verifiers must not accept less and must take up to 4096. More would only cost time.
 pub const RSA_BITS: std::ops::RangeInclusive<usize> = 1024..=4096;
@@ -31,10 +34,26 @@ impl Algorithm {
 }
 
 /// A public key that may be used: an RSA key is within [`RSA_BITS`].
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum PublicKey {
-    Rsa { n: Box<[u8]>, e: Box<[u8]>, bits: usize },
-    Ed25519([u8; 32]),
+#[derive(Clone)]
+pub struct PublicKey {
+    algorithm: Algorithm,
+    bits: usize,
+    raw: Box<[u8]>,
+    verifier: Arc<DomainKey>,
+}
+
+impl PartialEq for PublicKey {
+    fn eq(&self, other: &Self) -> bool {
+        (self.algorithm, &self.raw) == (other.algorithm, &other.raw)
+    }
+}
+
+impl Eq for PublicKey {}
+
+impl std::fmt::Debug for PublicKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} of {} bits", self.algorithm.name(), self.bits)
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,45 +67,49 @@ impl PublicKey {
     /// From DER: an `RSAPublicKey` (RFC 6376 3.6.1), or the `SubjectPublicKeyInfo` around one that
     /// everybody publishes (RFC 6376 errata 3017).
     pub fn rsa(der: &[u8]) -> Result<PublicKey, BadKey> {
-        let (n, e) = rsa_numbers(der).ok_or(BadKey::Malformed)?;
+        let n = rsa_modulus(der).ok_or(BadKey::Malformed)?;
         let bits = n.len() * 8 - n.first().map_or(0, |b| b.leading_zeros() as usize);
         if !RSA_BITS.contains(&bits) {
             return Err(BadKey::Length(bits));
         }
-        Ok(PublicKey::Rsa { n: n.into(), e: e.into(), bits })
+        PublicKey::new(Algorithm::RsaSha256, bits, der)
     }
 
     /// From the 32 octets of the key itself (RFC 8463 4.2).
     pub fn ed25519(raw: &[u8]) -> Result<PublicKey, BadKey> {
-        raw.try_into().map(PublicKey::Ed25519).map_err(|_| BadKey::Malformed)
+        match raw.len() {
+            32 => PublicKey::new(Algorithm::Ed25519Sha256, 256, raw),
+            _ => Err(BadKey::Malformed),
+        }
+    }
+
+    /// The library takes keys in the form of a record; ours was parsed already.
+    fn new(algorithm: Algorithm, bits: usize, raw: &[u8]) -> Result<PublicKey, BadKey> {
+        let kind = match algorithm {
+            Algorithm::RsaSha256 => "rsa",
+            Algorithm::Ed25519Sha256 => "ed25519",
+        };
+        let record = format!("v=DKIM1; k={kind}; p={}", STANDARD.encode(raw));
+        let verifier = DomainKey::parse(record.as_bytes()).map_err(|_| BadKey::Malformed)?;
+        Ok(PublicKey { algorithm, bits, raw: raw.into(), verifier: Arc::new(verifier) })
     }
 
     pub fn fits(&self, algorithm: Algorithm) -> bool {
-        matches!(
-            (self, algorithm),
-            (PublicKey::Rsa { .. }, Algorithm::RsaSha256)
-                | (PublicKey::Ed25519(_), Algorithm::Ed25519Sha256)
-        )
+        self.algorithm == algorithm
     }
 
     pub fn bits(&self) -> usize {
-        match self {
-            PublicKey::Rsa { bits, .. } => *bits,
-            PublicKey::Ed25519(_) => 256,
-        }
+        self.bits
     }
 
     /// Whether `signature` is this key's over `data`. Ed25519 signs the SHA-256 of the data
     /// (RFC 8463 3).
     pub fn verify(&self, data: &[u8], signature: &[u8]) -> bool {
-        match self {
-            PublicKey::Rsa { n, e, .. } => RsaPublicKeyComponents { n, e }
-                .verify(&RSA_PKCS1_1024_8192_SHA256_FOR_LEGACY_USE_ONLY, data, signature)
-                .is_ok(),
-            PublicKey::Ed25519(key) => {
-                UnparsedPublicKey::new(&ED25519, key).verify(&sha256(data), signature).is_ok()
-            }
-        }
+        let algorithm = match self.algorithm {
+            Algorithm::RsaSha256 => crypto::Algorithm::RsaSha256,
+            Algorithm::Ed25519Sha256 => crypto::Algorithm::Ed25519Sha256,
+        };
+        self.verifier.p.verify_bytes(data, signature, algorithm).is_ok()
     }
 }
 
@@ -152,8 +175,8 @@ pub fn sha256(data: &[u8]) -> [u8; 32] {
     out
 }
 
-/// The modulus and exponent, without leading zeros.
-fn rsa_numbers(der: &[u8]) -> Option<(&[u8], &[u8])> {
+/// The modulus, without leading zeros, of a key that is well formed.
+fn rsa_modulus(der: &[u8]) -> Option<&[u8]> {
     const SEQUENCE: u8 = 0x30;
     const INTEGER: u8 = 0x02;
     const BIT_STRING: u8 = 0x03;
@@ -169,7 +192,8 @@ fn rsa_numbers(der: &[u8]) -> Option<(&[u8], &[u8])> {
     }
     let (n, rest) = element(body, INTEGER)?;
     let (e, []) = element(rest, INTEGER)? else { return None };
-    Some((positive(n)?, positive(e)?))
+    positive(e)?;
+    positive(n)
 }
 
 /// The contents of the first element, which must be of this type, and what follows it.
