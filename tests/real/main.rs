@@ -1,0 +1,12 @@
+//! Portcullis between real servers and real clients: Postfix, Dovecot and NSD, swaks, Python's
+//! smtplib and curl. `make test` installs what is missing. Postfix has to be started by root.
+#![allow(clippy::unwrap_used)] // the lint knows only functions marked as tests
+
+mod backend_failures;
+mod delivery;
+mod refusals;
+mod relay_safety;
+mod reload;
+mod shutdown;
+mod submission;
+mod support;
