@@ -1,7 +1,6 @@
 //! The built program, run as an administrator runs it.
 
 use std::fs;
-use std::path::PathBuf;
 
 use std::process::Command;
 
@@ -53,13 +52,6 @@ impl Setup {
         );
         fs::create_dir(dir.path().join("rules.d")).unwrap();
         Setup { dir, ports, top: "hostname = \"mx1.example.com\"\n".into(), tables }
-    }
-
-    /// A key of the configuration's top.
-    pub(crate) fn top(mut self, line: &str) -> Setup {
-        self.top.push_str(line);
-        self.top.push('\n');
-        self
     }
 
     /// Keys of the backend.
@@ -129,20 +121,8 @@ pub(crate) struct Portcullis {
 }
 
 impl Portcullis {
-    pub(crate) fn id(&self) -> u32 {
-        self.process.id()
-    }
-
     pub(crate) fn dir(&self) -> &Dir {
         &self.dir
-    }
-
-    pub(crate) fn config(&self) -> PathBuf {
-        self.dir.path().join("portcullis.toml")
-    }
-
-    pub(crate) fn config_text(&self) -> String {
-        fs::read_to_string(self.config()).unwrap()
     }
 
     pub(crate) fn write_rules(&self, text: &str) {
