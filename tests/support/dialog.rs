@@ -31,7 +31,8 @@
 //! - `RECORD:` kind, stage, and the rule, reason or `backend` of the next such decision.
 //! - `LOG:` and `LOG~` a line of the log after the one before, `LOG!` none so far.
 //! - `+5s` or `+20ms` moves the clock.
-//! - `CONNECT [address]` begins another connection; `OPEN address n` some that say nothing.
+//! - `CONNECT [address]` begins another connection; `KEEP` leaves the one before as it is instead
+//!   of closing it. `OPEN address n` begins some that say nothing.
 //!   `TLS` is the client's handshake, `CLOSE` its end, `STOP` the server's. `BACKEND down` and
 //!   `BACKEND up`.
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used)]
@@ -313,6 +314,7 @@ struct Player {
     from: SocketAddr,
     client: Client,
     /// Clients that say nothing.
+    kept: Vec<Client>,
     open: Vec<DuplexStream>,
     /// To be sent in one segment.
     segment: Vec<u8>,
@@ -335,6 +337,7 @@ impl Player {
             server: Server::start(&dialog.world).await,
             from: dialog.client,
             client: Client::Gone,
+            kept: Vec::new(),
             open: Vec::new(),
             segment: Vec::new(),
             lines: VecDeque::new(),
@@ -415,6 +418,7 @@ impl Player {
                 }
                 self.connect().await;
             }
+            "KEEP" => self.kept.push(std::mem::replace(&mut self.client, Client::Gone)),
             "OPEN" => {
                 let (address, count) = rest.split_once(' ').unwrap();
                 for _ in 0..count.parse().unwrap() {
