@@ -3,7 +3,9 @@
 #![allow(clippy::unwrap_used)] // the lint knows only functions marked as tests
 
 mod backend_failures;
+mod clients;
 mod delivery;
+mod deployment;
 mod refusals;
 mod relay_safety;
 mod reload;
