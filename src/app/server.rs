@@ -238,8 +238,10 @@ impl Server {
 
     /// Takes no more clients, lets the mails under way come to their end, and waits for that at
     /// most `limits.drain`.
-    pub async fn drain(self) {
+    pub async fn drain(mut self) {
         let _ = self.stop.send(true);
+        // Any hold on a socket keeps it listening, to clients that nobody would serve.
+        self.bound.clear();
         let listeners = std::mem::take(&mut *lock(&self.listeners));
         for task in listeners.iter().chain(&self.errands).chain(&self.errands_forever) {
             task.abort();

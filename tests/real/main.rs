@@ -3,10 +3,13 @@
 #![allow(clippy::unwrap_used)] // the lint knows only functions marked as tests
 
 mod backend_failures;
+mod clients;
 mod delivery;
+mod end_to_end;
 mod refusals;
 mod relay_safety;
 mod reload;
+mod service;
 mod shutdown;
 mod submission;
 mod support;

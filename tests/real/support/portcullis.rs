@@ -1,7 +1,7 @@
 //! The built program, run as an administrator runs it.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use std::process::Command;
 
@@ -65,6 +65,13 @@ impl Setup {
     /// Keys of the backend.
     pub(crate) fn backend(mut self, lines: &str) -> Setup {
         self.tables = self.tables.replace("[dns]", &format!("{lines}\n[dns]"));
+        self
+    }
+
+    /// Another directory for large messages.
+    pub(crate) fn spool(mut self, spool: &Path) -> Setup {
+        let own = self.dir.path().join("spool").display().to_string();
+        self.tables = self.tables.replace(&own, &spool.display().to_string());
         self
     }
 
