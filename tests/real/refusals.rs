@@ -107,7 +107,7 @@ fn a_client_that_connects_too_often_is_refused_by_the_shipped_rule() {
         Client::from(SHOP, portcullis.ports.mx).quit();
     }
     let mut refused = Client::proxied(SHOP, portcullis.ports.mx);
-    refused.expect("421 4.7.0 Too many connections from 203.0.113.10");
+    refused.expect("421 4.7.0 mx1.example.com Too many connections from 203.0.113.10");
     portcullis.log.wait_for(&["NOQUEUE: reject: ", "[203.0.113.10]", "rule=too-many-connections"]);
     // It concerns nobody else.
     Client::from(THIEF, portcullis.ports.mx).quit();
@@ -135,7 +135,10 @@ fn a_client_that_guesses_recipients_is_refused_by_the_shipped_rule() {
         client.quit();
         assert!(guesses < 100);
     };
-    assert!(refused.starts_with("421 4.7.0 Too many invalid recipients"), "{refused}");
+    assert!(
+        refused.starts_with("421 4.7.0 mx1.example.com Too many invalid recipients"),
+        "{refused}"
+    );
     assert!((50..=51).contains(&guesses), "{guesses}");
     assert!(!postfix.saw_a_message());
 }

@@ -1,7 +1,7 @@
 //! The built program, run as an administrator runs it.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use std::process::Command;
 
@@ -16,7 +16,6 @@ use super::{Dir, Log, Process, free_port, until};
 pub(crate) struct Setup {
     dir: Dir,
     ports: Ports,
-    top: String,
     tables: String,
 }
 
@@ -40,7 +39,8 @@ impl Setup {
             submissions: free_port(),
         };
         let tables = format!(
-            "[[listener]]\naddress = \"127.0.0.1:{}\"\nproxy_protocol = [\"127.0.0.1\"]\n\
+            "hostname = \"mx1.example.com\"\n\
+             [[listener]]\naddress = \"127.0.0.1:{}\"\nproxy_protocol = [\"127.0.0.1\"]\n\
              [[listener]]\naddress = \"127.0.0.1:{}\"\n\
              [backend.default]\naddress = [\"127.0.0.1:{}\"]\n\
              [dns]\nservers = [\"127.0.0.1:{}\"]\n\
@@ -52,14 +52,7 @@ impl Setup {
             dir.path().join("spool").display(),
         );
         fs::create_dir(dir.path().join("rules.d")).unwrap();
-        Setup { dir, ports, top: "hostname = \"mx1.example.com\"\n".into(), tables }
-    }
-
-    /// A key of the configuration's top.
-    pub(crate) fn top(mut self, line: &str) -> Setup {
-        self.top.push_str(line);
-        self.top.push('\n');
-        self
+        Setup { dir, ports, tables }
     }
 
     /// Keys of the backend.
@@ -119,8 +112,7 @@ impl Setup {
 
     /// Runs it, whatever comes of it.
     pub(crate) fn spawn(self) -> Portcullis {
-        self.dir.write("portcullis.toml", &format!("{}{}", self.top, self.tables));
-        let config = self.dir.path().join("portcullis.toml");
+        let config = self.dir.write("portcullis.toml", &self.tables);
         let log = Log::new(self.dir.path().join("log"));
         let mut command = Command::new(env!("CARGO_BIN_EXE_portcullis"));
         let process = Process::start(command.arg("run").arg("--config").arg(config), &log);
@@ -142,14 +134,6 @@ impl Portcullis {
 
     pub(crate) fn dir(&self) -> &Dir {
         &self.dir
-    }
-
-    pub(crate) fn config(&self) -> PathBuf {
-        self.dir.path().join("portcullis.toml")
-    }
-
-    pub(crate) fn config_text(&self) -> String {
-        fs::read_to_string(self.config()).unwrap()
     }
 
     pub(crate) fn write_rules(&self, text: &str) {
