@@ -49,7 +49,13 @@ const ARROWS: &[(&str, &[&str])] = &[
             "state",
         ],
     ),
-    ("cli", &["app", "config", "observe", "policy", "relay"]),
+    (
+        "cli",
+        &[
+            "app", "checks", "config", "dns", "history", "message", "observe", "policy", "relay",
+            "smtp",
+        ],
+    ),
 ];
 
 /// Folders that are functions of what they are given.
@@ -83,6 +89,7 @@ const LINES_MAX: usize = 600;
 
 /// Longer files, and why each is still one thing.
 const LONG: &[(&str, &str)] = &[
+    ("tests/support/dialog.rs", "the grammar of dialog files, read, run and compared"),
     ("tests/relay.rs", "a test for each way in which a backend can fail"),
     ("tests/sim/observer.rs", "what must hold of a session, told without its code"),
 ];

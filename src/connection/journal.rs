@@ -9,6 +9,7 @@ use crate::history::{By, CheckRun, Decision, Kind, NotRun, Record, RuleMatch};
 use crate::observe::Reporter;
 use crate::policy::{Effect, Evaluation, Outcome};
 use crate::session::{DecisionId, Session, Transaction};
+use crate::smtp::address::Mailbox;
 use crate::smtp::reply::{Class, Reply};
 use crate::verdict::{Reason, Verdict};
 
@@ -26,6 +27,8 @@ pub(super) struct Journal {
     name: Option<Box<str>>,
     /// The last stage that was judged.
     stage: Stage,
+    /// The recipients of the message that came last: when it is refused its transaction is over.
+    recipients: Vec<String>,
     /// What strangers are not told of the next refusal.
     pub(super) cause: Option<String>,
 }
@@ -38,7 +41,8 @@ impl Journal {
         id: DecisionId,
     ) -> Journal {
         let (record, name, stage, cause) = (None, None, Stage::Connect, None);
-        Journal { snapshot, reporter, client, id, record, name, stage, cause }
+        let recipients = Vec::new();
+        Journal { snapshot, reporter, client, id, record, name, stage, recipients, cause }
     }
 
     /// What the rules said at a stage.
@@ -109,6 +113,11 @@ impl Journal {
         self.decided(session, id, stage, kind_of(reply), by, reply.to_line(), cause);
     }
 
+    /// A message follows.
+    pub(super) fn message_begins(&mut self, session: &Session) {
+        self.recipients = session.mail().map(recipients_of).unwrap_or_default();
+    }
+
     /// What the backend said, passed on: a refusal, or the acceptance of a message.
     pub(super) fn answered(&mut self, session: &Session, reply: &Reply) {
         let (id, stage) = (session.id(), session.stage_name());
@@ -128,10 +137,12 @@ impl Journal {
     ) {
         let reporter = self.reporter.clone();
         let kept_cause = self.cause.take();
-        let current = session.id() == id;
+        let recipients = match session.mail() {
+            Some(mail) if session.id() == id => recipients_of(mail),
+            _ if stage == "END-OF-MESSAGE" => std::mem::take(&mut self.recipients),
+            _ => Vec::new(),
+        };
         let record = self.record(session, id);
-        let mail = session.mail().filter(|_| current);
-        let recipients = mail.map(recipients_of).unwrap_or_default();
         let stage = stage.to_owned();
         let cause = cause.or(kept_cause);
         let decision = Decision { kind, by, stage, reply, recipients, cause };
@@ -208,8 +219,7 @@ impl Journal {
             record.proto = if session.esmtp() { "ESMTP".into() } else { "SMTP".into() };
         }
         if let Some(mail) = session.mail() {
-            record.from =
-                Some(mail.mail.path.mailbox().map(ToString::to_string).unwrap_or_default());
+            record.from = Some(mail.mail.path.mailbox().map(Mailbox::address).unwrap_or_default());
         }
         record.user = session.auth().map(|auth| auth.user.to_string());
         record

@@ -394,6 +394,7 @@ where
     }
 
     fn begin_message(&mut self) {
+        self.judge.journal.message_begins(&self.session);
         let limits =
             Limits { size: self.session.settings().limits.message_size, header: HEADER_MAX };
         let space = self.snapshot.spool.clone();

@@ -62,6 +62,13 @@ impl Mailbox {
     }
 }
 
+impl Mailbox {
+    /// Without brackets, as logs and records show it.
+    pub fn address(&self) -> String {
+        format!("{}@{}", self.local, self.domain)
+    }
+}
+
 impl fmt::Display for Mailbox {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "<{}@{}>", self.local, self.domain)
@@ -120,7 +127,7 @@ impl ForwardPath {
     pub fn address(&self) -> String {
         match self {
             ForwardPath::Postmaster(spelling) => spelling.to_string(),
-            ForwardPath::Mailbox(mailbox) => mailbox.to_string(),
+            ForwardPath::Mailbox(mailbox) => mailbox.address(),
         }
     }
 

@@ -91,7 +91,6 @@ reasons! {
 
     // TLS and AUTH.
     TlsAgain "tls.again" 503 Some((5, 1)), "TLS is already active", Protocol, "STARTTLS inside TLS", "RFC 3207 4.2";
-    TlsUnavailable "tls.unavailable" 454 Some((7, 0)), "TLS not available due to temporary reason", Protocol, "STARTTLS while no certificate is loaded", "RFC 3207 4";
     TlsInjected "tls.injected" 421 Some((7, 0)), "{host} Commands were pipelined after STARTTLS", Decision, "octets sent in the clear after STARTTLS", "RFC 3207 6";
     TlsRequired "tls.required" 530 Some((7, 0)), "Must issue a STARTTLS command first", Decision, "a command before STARTTLS on a listener that requires TLS", "RFC 3207 4";
     AuthRequired "auth.required" 530 Some((7, 0)), "Authentication required", Decision, "MAIL before AUTH on a submission listener", "RFC 4954 6, RFC 6409 4.3";

@@ -87,7 +87,7 @@ const ENDS: &[&str] = &[
 
 /// Given by those who admit clients, or not by the session because a listener without a certificate
 /// does not offer STARTTLS.
-const OF_OTHERS: &[Reason] = &[Reason::TlsUnavailable, Reason::TooBusy, Reason::TooManyFromClient];
+const OF_OTHERS: &[Reason] = &[Reason::TooBusy, Reason::TooManyFromClient];
 
 #[derive(Debug, Default)]
 pub(crate) struct Coverage {

@@ -1,0 +1,5 @@
+//! What tests of the whole server share.
+
+pub mod backend;
+pub mod dialog;
+pub mod server;
