@@ -3,17 +3,14 @@
 # The suites that tests/install fetched; a path given from outside stands.
 SPF_SUITE ?= $(wildcard $(CURDIR)/target/suites/rfc7208-tests.yml)
 
-.PHONY: test install-test-tools
+.PHONY: test cargo-test
 
-test: install-test-tools
+test:
 	cargo fmt --check
+	tests/install
 	cargo clippy --all-targets -- -D warnings
 	$(MAKE) --no-print-directory cargo-test
 
-install-test-tools:
-	tests/install
-
 # A make of its own, since the suite may just have come.
-.PHONY: cargo-test
 cargo-test:
 	$(if $(SPF_SUITE),SPF_SUITE='$(SPF_SUITE)') $(if $(ARC_SUITE),ARC_SUITE='$(ARC_SUITE)') cargo test

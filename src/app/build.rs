@@ -274,6 +274,13 @@ fn backends(config: &Config, shared: &mut Shared) -> Vec<Arc<Backend>> {
     shared.backends.iter().map(|(_, _, backend)| backend.clone()).collect()
 }
 
+/// For connect, greeting, identity and EHLO together: where `reply_timeout` is short, so is this.
+fn opening_time(backend: &config::Backend) -> Duration {
+    let tries = u32::try_from(backend.addresses.len()).unwrap_or(u32::MAX);
+    let connect = backend.connect_timeout.saturating_mul(tries);
+    Timeouts::default().open.min(connect.saturating_add(backend.reply_timeout))
+}
+
 fn relay_config(config: &Config, backend: &config::Backend) -> BackendConfig {
     BackendConfig {
         name: backend.name.clone(),
@@ -285,6 +292,7 @@ fn relay_config(config: &Config, backend: &config::Backend) -> BackendConfig {
         helo: config.hostname.clone(),
         timeouts: Timeouts {
             connect: backend.connect_timeout,
+            open: opening_time(backend),
             command: backend.reply_timeout,
             data_command: backend.reply_timeout,
             data_reply: backend.data_timeout,

@@ -29,6 +29,7 @@ fn wanted_mail_arrives_byte_for_byte_but_for_the_added_header_fields() {
     client.quit();
 
     let mail = postfix.wait_for_mail("joe", 1).remove(0);
+    assert!(postfix.saw_a_message(), "what tests of refusals look for");
     let start = mail.find("From: Shop ").expect("the first field of the message");
     let (added, arrived) = mail.split_at(start);
     // Postfix keeps lines with LF in a mailbox.

@@ -5,10 +5,11 @@
 mod backend_failures;
 mod clients;
 mod delivery;
-mod deployment;
+mod end_to_end;
 mod refusals;
 mod relay_safety;
 mod reload;
+mod service;
 mod shutdown;
 mod submission;
 mod support;

@@ -5,10 +5,11 @@ use crate::support::nsd::{LISTED, Nsd, SHOP, THIEF};
 use crate::support::portcullis::Setup;
 use crate::support::postfix::Postfix;
 
-/// Postfix has seen the session end, and no message in it.
-fn nothing_was_relayed(postfix: &Postfix, client: Client) {
+/// Postfix has seen this client's session end after a recipient, and no message in it.
+fn nothing_was_relayed(postfix: &Postfix, client: Client, address: &str) {
     client.quit();
-    postfix.log.wait_for(&["disconnect from"]);
+    let (ip, _) = address.split_once(':').unwrap();
+    postfix.log.wait_for(&["disconnect from", &format!("[{ip}]"), " rcpt=1"]);
     assert!(!postfix.saw_a_message());
 }
 
@@ -23,7 +24,7 @@ fn a_forged_message_of_a_domain_with_dmarc_reject_is_refused() {
     assert!(reply.starts_with("550"), "{reply}");
     assert!(reply.contains("5.7.26") && reply.contains("DMARC policy of bank.example"), "{reply}");
     portcullis.log.wait_for(&["NOQUEUE: reject: ", "host.thief.example[198.51.100.66]", "5.7.26"]);
-    nothing_was_relayed(&postfix, client);
+    nothing_was_relayed(&postfix, client, THIEF);
 }
 
 #[test]
@@ -39,7 +40,7 @@ fn a_listed_client_is_refused_in_the_words_that_log_readers_know() {
     client.say("RCPT TO:<joe@example.com>", words);
     client.say("RCPT TO:<postmaster@example.com>", "250 ");
     client.say("RSET", "250 ");
-    nothing_was_relayed(&postfix, client);
+    nothing_was_relayed(&postfix, client, LISTED);
 
     let mut client = Client::from(SHOP, portcullis.ports.mx);
     client.say("EHLO mail.shop.example", "250-");
@@ -76,7 +77,7 @@ fn an_unsigned_message_is_refused_by_a_rule_that_wants_dkim() {
     let message = "From: orders@shop.example\r\nMessage-ID: <1@x>\r\n\r\nHello\r\n";
     let reply = client.send("orders@shop.example", "joe@example.com", message);
     assert!(reply.starts_with("550 5.7.20 No passing DKIM signature found"), "{reply}");
-    nothing_was_relayed(&postfix, client);
+    nothing_was_relayed(&postfix, client, SHOP);
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! The built program, run as an administrator runs it.
 
 use std::fs;
+use std::path::Path;
 
 use std::process::Command;
 
@@ -15,7 +16,6 @@ use super::{Dir, Log, Process, free_port, until};
 pub(crate) struct Setup {
     dir: Dir,
     ports: Ports,
-    top: String,
     tables: String,
 }
 
@@ -39,7 +39,8 @@ impl Setup {
             submissions: free_port(),
         };
         let tables = format!(
-            "[[listener]]\naddress = \"127.0.0.1:{}\"\nproxy_protocol = [\"127.0.0.1\"]\n\
+            "hostname = \"mx1.example.com\"\n\
+             [[listener]]\naddress = \"127.0.0.1:{}\"\nproxy_protocol = [\"127.0.0.1\"]\n\
              [[listener]]\naddress = \"127.0.0.1:{}\"\n\
              [backend.default]\naddress = [\"127.0.0.1:{}\"]\n\
              [dns]\nservers = [\"127.0.0.1:{}\"]\n\
@@ -51,12 +52,19 @@ impl Setup {
             dir.path().join("spool").display(),
         );
         fs::create_dir(dir.path().join("rules.d")).unwrap();
-        Setup { dir, ports, top: "hostname = \"mx1.example.com\"\n".into(), tables }
+        Setup { dir, ports, tables }
     }
 
     /// Keys of the backend.
     pub(crate) fn backend(mut self, lines: &str) -> Setup {
         self.tables = self.tables.replace("[dns]", &format!("{lines}\n[dns]"));
+        self
+    }
+
+    /// Another directory for large messages.
+    pub(crate) fn spool(mut self, spool: &Path) -> Setup {
+        let own = self.dir.path().join("spool").display().to_string();
+        self.tables = self.tables.replace(&own, &spool.display().to_string());
         self
     }
 
@@ -104,8 +112,7 @@ impl Setup {
 
     /// Runs it, whatever comes of it.
     pub(crate) fn spawn(self) -> Portcullis {
-        self.dir.write("portcullis.toml", &format!("{}{}", self.top, self.tables));
-        let config = self.dir.path().join("portcullis.toml");
+        let config = self.dir.write("portcullis.toml", &self.tables);
         let log = Log::new(self.dir.path().join("log"));
         let mut command = Command::new(env!("CARGO_BIN_EXE_portcullis"));
         let process = Process::start(command.arg("run").arg("--config").arg(config), &log);
@@ -121,6 +128,10 @@ pub(crate) struct Portcullis {
 }
 
 impl Portcullis {
+    pub(crate) fn id(&self) -> u32 {
+        self.process.id()
+    }
+
     pub(crate) fn dir(&self) -> &Dir {
         &self.dir
     }
