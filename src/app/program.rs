@@ -23,7 +23,14 @@ impl Program {
     /// Reads the file, the rule files that it names and the shipped ones. Opens nothing else and
     /// asks nobody.
     pub fn load(path: &Path) -> Result<Program, Vec<Diagnostic>> {
-        Self::compile(config::load::load(path)?)
+        match config::load::load(path) {
+            Ok(loaded) => Self::compile(loaded),
+            // One run tells it all: also what is wrong in the rule files.
+            Err(mut found) => {
+                found.extend(rule_mistakes(config::load::default_rules(path)));
+                Err(found)
+            }
+        }
     }
 
     pub fn compile(loaded: Loaded) -> Result<Program, Vec<Diagnostic>> {
@@ -64,6 +71,19 @@ impl Program {
         }
         Ok(Program { config, rules, warnings, tests, rule_files: own })
     }
+}
+
+fn rule_mistakes(sources: Vec<Arc<Source>>) -> Vec<Diagnostic> {
+    let files: Vec<RuleFile> =
+        sources.into_iter().map(|source| RuleFile { source, shipped: false }).collect();
+    let options = policy::Options {
+        profile: "none",
+        mode: policy::Mode::Enforce,
+        zones: None,
+        read_list: &|path| std::fs::read_to_string(path),
+    };
+    let found = policy::compile(&files, &options).err().unwrap_or_default();
+    found.into_iter().filter(|found| found.severity == Severity::Error).collect()
 }
 
 /// A failed test as errors like any other.

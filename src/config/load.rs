@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::Config;
+use super::options::{Unset, option};
 use super::parse::parse;
 use crate::policy::diagnostic::{Diagnostic, Severity, Source};
 
@@ -45,6 +46,15 @@ pub fn load(path: &Path) -> Result<Loaded, Vec<Diagnostic>> {
     }
     let rule_sources = gathered.files.into_iter().map(|(_, source)| source).collect();
     Ok(Loaded { config, source, rule_sources, warnings: parsed.found })
+}
+
+/// The rule files where they are by default, as far as they can be read: for telling what is wrong
+/// in them when the configuration file itself does not say where they are.
+pub fn default_rules(path: &Path) -> Vec<Arc<Source>> {
+    let Unset::Is(patterns) = option("", "rules").default else { return Vec::new() };
+    let mut gathered = Gathered::default();
+    gathered.pattern(path, patterns.trim_matches(['[', ']', '"']), None);
+    gathered.files.into_iter().map(|(_, source)| source).collect()
 }
 
 fn read(path: &Path) -> Result<Source, Diagnostic> {

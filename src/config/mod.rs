@@ -277,7 +277,8 @@ pub enum Tests {
     Off,
 }
 
-/// Keys that differ and that a reload can't apply: what was bound with a privilege that is gone.
+/// Keys that differ and that a reload can't apply: what was bound with a privilege that is gone, and
+/// the log, which all sessions write to.
 pub fn needs_restart(old: &Config, new: &Config) -> Vec<String> {
     let mut keys = Vec::new();
     let addresses = |config: &Config| {
@@ -293,6 +294,9 @@ pub fn needs_restart(old: &Config, new: &Config) -> Vec<String> {
     }
     if old.run.group != new.run.group {
         keys.push("run.group".to_owned());
+    }
+    if old.log != new.log {
+        keys.push("log".to_owned());
     }
     keys
 }

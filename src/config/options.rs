@@ -309,11 +309,11 @@ options! {
     "reply.help", Text(200), Absent("\"https://example.com/mail?id={id}\"", "no link"), Reload,
         "A link at the end of each refusal; `{id}` becomes the id under which the log has it.";
 
-    "log.to", Choice(&["stderr", "syslog"]), Is("\"stderr\""), Reload,
+    "log.to", Choice(&["stderr", "syslog"]), Is("\"stderr\""), Restart,
         "\"stderr\" ends in the journal under systemd. \"syslog\": facility mail.";
-    "log.format", Choice(&["postfix", "json"]), Is("\"postfix\""), Reload,
+    "log.format", Choice(&["postfix", "json"]), Is("\"postfix\""), Restart,
         "\"postfix\": words that pflogsumm and fail2ban know. \"json\": one object a line.";
-    "log.socket", Path, Is("\"/dev/log\""), Reload,
+    "log.socket", Path, Is("\"/dev/log\""), Restart,
         "The system log's socket, for to = \"syslog\".";
 
     "run.user", Text(32), Absent("\"portcullis\"", "whoever started it"), Restart,
