@@ -42,7 +42,7 @@ where
             enter(stream, client, local, rest, entrance).await;
         }
         // The proxy asks how we are. It is nobody whose mail is taken.
-        Ok(Ok(Header::Local { rest })) => healthy(stream, rest, &entrance).await,
+        Ok(Ok(Header::Local)) => healthy(stream, &entrance).await,
         // A check of the port that says nothing is no event.
         Ok(Err(error)) if error.kind() == std::io::ErrorKind::UnexpectedEof => {}
         Ok(Err(error)) => {
@@ -104,12 +104,12 @@ async fn turn_away<S: AsyncWrite + Unpin>(
 }
 
 /// Greets a health check and waits for its QUIT.
-async fn healthy<S: AsyncRead + AsyncWrite + Unpin>(
-    mut stream: S,
-    _rest: Vec<u8>,
-    entrance: &Entrance,
-) {
+async fn healthy<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S, entrance: &Entrance) {
     use tokio::io::AsyncReadExt as _;
+    if entrance.door.implicit_tls {
+        // That it could connect is the answer; in the clear there is none.
+        return;
+    }
     let host = &entrance.snapshot.hostname;
     let mut output = Vec::new();
     Reason::Greeting.write_to(host, "", &mut output);

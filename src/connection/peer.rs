@@ -21,9 +21,7 @@ pub(super) enum Header {
         rest: Vec<u8>,
     },
     /// A health check of the proxy itself.
-    Local {
-        rest: Vec<u8>,
-    },
+    Local,
 }
 
 /// Reads the header that a declared peer must send first. With `exact` nothing beyond it is read:
@@ -42,9 +40,7 @@ pub(super) async fn read_header<S: AsyncRead + Unpin>(
             Parsed::NeedMore if input.len() < HEADER_MAX => {}
             Parsed::NeedMore => return Err(invalid("a PROXY header that does not end")),
             Parsed::Invalid(what) => return Err(invalid(what)),
-            Parsed::Local { consumed } => {
-                return Ok(Header::Local { rest: input.split_off(consumed) });
-            }
+            Parsed::Local { .. } => return Ok(Header::Local),
             Parsed::Proxied { source, destination, consumed } => {
                 return Ok(Header::Client {
                     client: plain(source),

@@ -21,8 +21,8 @@ const STRANGERS: [IpAddr; 2] = [
     IpAddr::V4(Ipv4Addr::new(192, 0, 2, 25)),
     IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 0x25)),
 ];
-/// Domains that no backend serves. The first exists for such use; the second has ordinary MX
-/// records, for backends that refuse the first for want of them.
+/// Domains that no backend of ours serves, and that have ordinary MX records: what a spammer would
+/// name first. Nothing is sent to them, since the probe never gets to DATA.
 const FOREIGN: [&str; 2] = ["gmail.com", "iana.org"];
 const USER: &str = "portcullis-relay-test";
 /// For each command of the probe.

@@ -12,9 +12,9 @@ use dashmap::DashMap;
 pub struct Limits {
     /// In all; this also bounds the memory of the counters.
     pub total: u32,
-    /// From one address.
+    /// From one IPv4 address or one /64 of IPv6, which is what one host has.
     pub per_client: u32,
-    /// From one /24 of IPv4 or /64 of IPv6.
+    /// From one /24 of IPv4 or /48 of IPv6.
     pub per_network: u32,
 }
 
@@ -48,7 +48,7 @@ impl Concurrency {
 
     /// Counts a connection if all limits allow it.
     pub fn enter(self: &Arc<Self>, client: IpAddr, limits: &Limits) -> Result<Guard, TooMany> {
-        let client = client.to_canonical();
+        let client = host(client);
         let more = |n: u32| (n < limits.total).then_some(n + 1);
         if self.total.fetch_update(Relaxed, Relaxed, more).is_err() {
             return Err(TooMany::Total);
@@ -57,7 +57,7 @@ impl Concurrency {
             self.total.fetch_sub(1, Relaxed);
             return Err(TooMany::Client);
         }
-        if !add(&self.networks, network(client), limits.per_network) {
+        if !add(&self.networks, neighbourhood(client), limits.per_network) {
             remove(&self.clients, client);
             self.total.fetch_sub(1, Relaxed);
             return Err(TooMany::Network);
@@ -73,7 +73,7 @@ impl Concurrency {
 
 impl Drop for Guard {
     fn drop(&mut self) {
-        remove(&self.of.networks, network(self.client));
+        remove(&self.of.networks, neighbourhood(self.client));
         remove(&self.of.clients, self.client);
         self.of.total.fetch_sub(1, Relaxed);
     }
@@ -95,6 +95,22 @@ fn remove(counts: &DashMap<IpAddr, u32>, key: IpAddr) {
         *count = count.saturating_sub(1);
         *count == 0
     });
+}
+
+/// What one client has: an IPv4 address, or the /64 of an IPv6 address.
+fn host(ip: IpAddr) -> IpAddr {
+    match ip.to_canonical() {
+        IpAddr::V4(ip) => ip.into(),
+        ip => network(ip),
+    }
+}
+
+/// What one site has: the /24 of an IPv4 or the /48 of an IPv6 address.
+fn neighbourhood(ip: IpAddr) -> IpAddr {
+    match ip.to_canonical() {
+        IpAddr::V6(ip) => Ipv6Addr::from_bits(ip.to_bits() >> 80 << 80).into(),
+        ip => network(ip),
+    }
 }
 
 /// The /24 of an IPv4 or the /64 of an IPv6 address; an IPv4-mapped one is IPv4.
@@ -130,6 +146,17 @@ mod tests {
         assert_eq!(enter(&all, "198.51.100.1").err(), Some(TooMany::Total));
         drop(last);
         assert!(enter(&all, "198.51.100.1").is_ok());
+    }
+
+    #[test]
+    fn an_ipv6_host_is_its_64_and_a_site_its_48() {
+        let all = Concurrency::new();
+        let _first = enter(&all, "2001:db8::1").unwrap();
+        let _second = enter(&all, "2001:db8::2").unwrap();
+        assert_eq!(enter(&all, "2001:db8::3").err(), Some(TooMany::Client));
+        let _third = enter(&all, "2001:db8:0:1::1").unwrap();
+        assert_eq!(enter(&all, "2001:db8:0:2::1").err(), Some(TooMany::Network));
+        assert!(enter(&all, "2001:db8:1::1").is_ok());
     }
 
     #[test]
