@@ -240,7 +240,7 @@ impl Server {
     /// most `limits.drain`.
     pub async fn drain(mut self) {
         let _ = self.stop.send(true);
-        // As long as we hold the sockets the kernel takes connections that nobody will serve.
+        // Any hold on a socket keeps it listening, to clients that nobody would serve.
         self.bound.clear();
         let listeners = std::mem::take(&mut *lock(&self.listeners));
         for task in listeners.iter().chain(&self.errands).chain(&self.errands_forever) {
