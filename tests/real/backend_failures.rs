@@ -6,6 +6,7 @@ use crate::support::client::Client;
 use crate::support::nsd::{Nsd, SHOP};
 use crate::support::portcullis::{Portcullis, Setup};
 use crate::support::postfix::Postfix;
+use crate::support::until;
 
 const MESSAGE: &str = "From: orders@shop.example\r\nSubject: again\r\n\r\nHello\r\n";
 
@@ -22,6 +23,21 @@ fn mail_flows(postfix: &Postfix, portcullis: &Portcullis) {
     assert!(reply.starts_with("250 "), "{reply}");
     client.quit();
     postfix.wait_for_mail("joe", 1);
+}
+
+#[test]
+fn started_before_postfix_it_asks_clients_to_come_again_and_then_serves() {
+    let (postfix, nsd) = (Postfix::configured(&["mx"]), Nsd::start());
+    let portcullis = Setup::new(&postfix, &nsd).start();
+    let mut early = Client::proxied(SHOP, portcullis.ports.mx);
+    early.expect("421 4.3.2 mx1.example.com ");
+    assert_eq!(early.reply(), "");
+    postfix.run();
+    until("the greeting", || {
+        let mut client = Client::proxied(SHOP, portcullis.ports.mx);
+        client.reply().starts_with("220 ").then_some(())
+    });
+    mail_flows(&postfix, &portcullis);
 }
 
 #[test]
@@ -85,9 +101,7 @@ fn when_postfix_is_killed_while_it_is_given_the_message_it_is_deferred() {
     postfix.signal(Signal::STOP);
     let start = postfix.unread();
     client.write(format!("{MESSAGE}.\r\n").as_bytes());
-    crate::support::until("portcullis to speak to Postfix", || {
-        (postfix.unread() > start).then_some(())
-    });
+    until("portcullis to speak to Postfix", || (postfix.unread() > start).then_some(()));
     postfix.kill();
     client.expect("451 4.4.");
     postfix.run();
