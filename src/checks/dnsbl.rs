@@ -166,7 +166,8 @@ impl List {
         let health = self.health.get();
         if !health.is_usable() {
             said.temperror = true;
-            said.evidence = json!({ "zone": self.shown, "note": health.explain() });
+            said.evidence =
+                dns.evidence(|| json!({ "zone": self.shown, "note": health.explain() }));
             return said;
         }
         let name = format!("{labels}.{}", self.zone.name);
@@ -174,14 +175,15 @@ impl List {
             Ok(addresses) => addresses,
             Err(error) => {
                 said.temperror = !error.is_negative();
-                said.evidence = json!({ "zone": self.shown, "answer": error.name() });
+                said.evidence =
+                    dns.evidence(|| json!({ "zone": self.shown, "answer": error.name() }));
                 return said;
             }
         };
         addresses.sort_unstable();
         let wrong = addresses.iter().copied().find(|a| Meaning::of(*a) != Meaning::Code);
         addresses.truncate(MAX_ANSWERS);
-        said.evidence = json!({ "zone": self.shown, "answers": addresses });
+        said.evidence = dns.evidence(|| json!({ "zone": self.shown, "answers": addresses }));
         if let Some(wrong) = wrong {
             said.temperror = true;
             note(&mut said.evidence, "note", health::advice(wrong).into());

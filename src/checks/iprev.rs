@@ -82,7 +82,7 @@ async fn look_up(ip: IpAddr, dns: &Budget) -> Found {
         Ok(names) => names,
         Err(error) => {
             let result = if error.is_negative() { "permerror" } else { "temperror" };
-            return Found::without_name(result, json!({ "ptr": error.name() }));
+            return Found::without_name(result, dns.evidence(|| json!({ "ptr": error.name() })));
         }
     };
     let given = names.len();
@@ -94,7 +94,8 @@ async fn look_up(ip: IpAddr, dns: &Budget) -> Found {
 
     let answers = join_all(names.iter().map(|name| maps_to(name, ip, dns))).await;
     let tried = names.iter().zip(&answers);
-    let evidence = json!({
+    let evidence = dns.evidence(|| {
+        json!({
         "ptr_records": given,
         "names": tried.clone().map(|(name, answer)| {
             let outcome = match answer {
@@ -104,6 +105,7 @@ async fn look_up(ip: IpAddr, dns: &Budget) -> Found {
             };
             json!({ "name": name, "address": outcome })
         }).collect::<Vec<_>>(),
+        })
     });
     let confirmed = tried.clone().find(|(_, answer)| **answer == Ok(true)).map(|(name, _)| name);
     let unsure = answers.iter().any(|answer| answer.is_err_and(|error| !error.is_negative()));

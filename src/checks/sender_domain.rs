@@ -47,18 +47,20 @@ async fn judge(domain: &str, dns: &Budget) -> (&'static str, Json) {
     }
     // RFC 5321 4.1.3: mail to an address literal needs no DNS.
     if domain.starts_with('[') {
-        return ("ok", json!({ "literal": true }));
+        return ("ok", dns.evidence(|| json!({ "literal": true })));
     }
     match dns.mx(domain).await {
         Ok(list) => {
             // RFC 7505 3: the null MX is the only one. Beside others it says nothing.
             let null = list.iter().all(|(_, exchange)| exchange.is_empty());
-            (if null { "null_mx" } else { "ok" }, json!({ "mx": list.len() }))
+            (if null { "null_mx" } else { "ok" }, dns.evidence(|| json!({ "mx": list.len() })))
         }
-        Err(DnsError::NoName) => ("missing", json!({ "mx": DnsError::NoName.name() })),
+        Err(DnsError::NoName) => {
+            ("missing", dns.evidence(|| json!({ "mx": DnsError::NoName.name() })))
+        }
         // RFC 5321 5.1: without MX the domain itself is the exchange.
         Err(DnsError::NoData) => by_address(domain, dns).await,
-        Err(error) => ("temperror", json!({ "mx": error.name() })),
+        Err(error) => ("temperror", dns.evidence(|| json!({ "mx": error.name() }))),
     }
 }
 

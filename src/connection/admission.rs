@@ -123,3 +123,19 @@ async fn healthy<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S, entrance: &En
         let _ = timeout(HEADER_TIME, stream.write_all(&output)).await;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What the future of `admit` takes, which is what an idle session costs besides its socket.
+    fn future<F: Future>(_: impl Fn(tokio::net::TcpStream, SocketAddr, Entrance) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    #[test]
+    fn an_idle_session_is_small() {
+        let octets = future(|stream, address, entrance| admit(stream, address, address, entrance));
+        assert!(octets <= 2700, "{octets} octets");
+    }
+}

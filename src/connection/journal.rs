@@ -173,6 +173,11 @@ impl Journal {
         self.hand_on();
     }
 
+    /// Somebody keeps records, and with them what was found out.
+    pub(super) fn keeps_records(&self) -> bool {
+        self.reporter.keeps_records()
+    }
+
     /// `mail.example.org[192.0.2.1]`, or unknown as long as the name is.
     pub(super) fn client_name(&self) -> String {
         format!("{}[{}]", self.name.as_deref().unwrap_or("unknown"), self.client.ip())

@@ -227,7 +227,8 @@ impl Judge {
             // A round's checks share their questions. The next round has its own, so that a sender
             // whose SPF policy is a maze does not leave DMARC without any.
             let budget =
-                Budget::until_deadline(snapshot.dns.clone(), snapshot.dns_questions, deadline);
+                Budget::until_deadline(snapshot.dns.clone(), snapshot.dns_questions, deadline)
+                    .unexplained(!self.journal.keeps_records());
             let cx = Context {
                 facts,
                 message: message.map(|message| MessageView {

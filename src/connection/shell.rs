@@ -16,6 +16,7 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::checks::dkim;
 use crate::checks::rate::What;
+use crate::dns::BoxFuture;
 use crate::facts::Stage;
 use crate::message::{Limits, Message, ReceiveError, Receiver};
 use crate::observe::{Level, Reporter};
@@ -78,33 +79,16 @@ pub async fn serve<S>(stream: S, visit: Visit)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let Visit { client, local, door, snapshot, reporter, early, stop, seed } = visit;
     let mut io = Io::Plain(stream);
     let mut tls = None;
-    if door.implicit_tls {
-        let Some(facts) = Box::pin(handshake(&mut io, &door)).await else { return };
-        tls = Some(facts);
+    if visit.door.implicit_tls {
+        tls = Box::pin(handshake(&mut io, &visit.door)).await;
+        if tls.is_none() {
+            return;
+        }
     }
-    let now = Instant::now().into_std();
-    let backend = door.backend.serving();
-    let session = Session::new(door.settings.clone(), backend, tls.is_some(), seed, now);
-    let mut judge = Judge::new(snapshot.clone(), reporter.clone(), client, local, session.id());
-    judge.tls = tls;
-    let upstream = Upstream::new(door.backend.clone());
-    reporter.connected(&Peer(client).to_string());
-    let mut shell = Shell {
-        io,
-        session,
-        judge,
-        upstream,
-        receiver: None,
-        message: None,
-        parked: early,
-        door,
-        snapshot,
-        reporter,
-        untold: false,
-    };
+    let stop = visit.stop.clone();
+    let mut shell = Shell::new(io, tls, visit);
     shell.run(stop).await;
     // The client is let go before the backend.
     shell.io = Io::Gone;
@@ -118,6 +102,29 @@ impl<S> Shell<S>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
+    /// No part of the future of [`serve`]: what it moves would take room there for good.
+    fn new(io: Io<S>, tls: Option<TlsFacts>, visit: Visit) -> Shell<S> {
+        let Visit { client, local, door, snapshot, reporter, early, stop: _, seed } = visit;
+        let backend = door.backend.serving();
+        let session = Session::new(door.settings.clone(), backend, tls.is_some(), seed, now());
+        let mut judge = Judge::new(snapshot.clone(), reporter.clone(), client, local, session.id());
+        judge.tls = tls;
+        reporter.connected(&Peer(client).to_string());
+        Shell {
+            io,
+            session,
+            judge,
+            upstream: Upstream::new(door.backend.clone()),
+            receiver: None,
+            message: None,
+            parked: early,
+            door,
+            snapshot,
+            reporter,
+            untold: false,
+        }
+    }
+
     async fn run(&mut self, mut stop: watch::Receiver<bool>) {
         self.wait_for_early_talk().await;
         self.session.start(now());
@@ -139,7 +146,9 @@ where
                     }
                     return;
                 }
-                self.perform(action).await;
+                if let Some(work) = self.perform(action) {
+                    work.await;
+                }
             }
             self.judge.settle(&self.session);
             if !self.parked.is_empty() {
@@ -256,25 +265,28 @@ where
         outcome
     }
 
-    async fn perform(&mut self, action: Action) {
+    /// Does at once what can be done at once; the rest is boxed, for its futures are large and a
+    /// session is idle most of the time.
+    fn perform(&mut self, action: Action) -> Option<BoxFuture<'_, ()>> {
         match action {
-            Action::Ask(stage) => Box::pin(self.ask(stage)).await,
-            Action::Recipient => Box::pin(self.recipient()).await,
+            Action::Ask(stage) => return Some(Box::pin(self.ask(stage))),
+            Action::Recipient => return Some(Box::pin(self.recipient())),
+            Action::Deliver(cleared) => return Some(Box::pin(self.deliver(cleared))),
+            Action::Auth(line) => return Some(Box::pin(self.auth(line))),
+            Action::Pass(line) => return Some(Box::pin(self.pass(line))),
+            Action::StartTls => return Some(Box::pin(self.start_tls())),
             Action::BeginMessage => self.begin_message(),
             Action::DropMessage => self.receiver = None,
-            Action::Deliver(cleared) => Box::pin(self.deliver(cleared)).await,
             Action::Reset => self.upstream.reset(),
-            Action::Auth(line) => Box::pin(self.auth(line)).await,
-            Action::Pass(line) => Box::pin(self.pass(line)).await,
-            Action::StartTls => Box::pin(self.start_tls()).await,
             Action::Refused { id, stage, reason, reply } => {
-                if let Reason::AuthBad = reason {
-                    self.judge.count(What::AuthFailures).await;
-                }
                 self.judge.journal.refused(&self.session, id, stage, reason, &reply, None);
+                if let Reason::AuthBad = reason {
+                    return Some(Box::pin(self.judge.count(What::AuthFailures)));
+                }
             }
             Action::Close => {}
         }
+        None
     }
 
     async fn ask(&mut self, stage: Stage) {

@@ -94,6 +94,7 @@ pub struct Budget {
     resolver: Arc<dyn Resolver>,
     left: Arc<AtomicU32>,
     deadline: Instant,
+    explains: bool,
 }
 
 impl Budget {
@@ -102,11 +103,23 @@ impl Budget {
             resolver,
             left: Arc::new(AtomicU32::new(questions)),
             deadline: Instant::now() + time,
+            explains: true,
         }
     }
 
     pub fn until_deadline(resolver: Arc<dyn Resolver>, questions: u32, deadline: Instant) -> Self {
-        Budget { resolver, left: Arc::new(AtomicU32::new(questions)), deadline }
+        Budget { resolver, left: Arc::new(AtomicU32::new(questions)), deadline, explains: true }
+    }
+
+    /// For questions whose findings nobody wants explained.
+    pub fn unexplained(self, unexplained: bool) -> Self {
+        Budget { explains: !unexplained, ..self }
+    }
+
+    /// What is found out: made only where somebody keeps it, since it costs as much as the
+    /// questions do when their answers are cached.
+    pub fn evidence(&self, tell: impl FnOnce() -> serde_json::Value) -> serde_json::Value {
+        if self.explains { tell() } else { serde_json::Value::Null }
     }
 
     /// The same count of questions with an earlier deadline.
