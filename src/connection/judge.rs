@@ -310,24 +310,32 @@ fn ready(
     mut wanted: CheckSet,
     ran: CheckSet,
 ) -> Vec<&dyn Check> {
-    let open = |check: &dyn Check| check.stage() <= stage && !ran.contains(check.name());
-    let checks = || snapshot.checks.iter().map(|check| &**check);
+    if wanted.without(ran).is_empty() {
+        return Vec::new();
+    }
+    let set = |name: &str| CheckSet::of(name).unwrap_or_default();
+    // The checks that have not run and whose stage has come, each as a set of itself.
+    let open: Vec<(&dyn Check, CheckSet)> = snapshot
+        .checks
+        .iter()
+        .map(|check| (&**check, set(check.name())))
+        .filter(|(check, own)| check.stage() <= stage && !ran.intersects(*own))
+        .collect();
     loop {
         let before = wanted;
-        for check in checks().filter(|check| open(*check) && before.contains(check.name())) {
-            for name in check.after() {
-                wanted.insert(CheckSet::of(name).unwrap_or_default());
-            }
+        for (check, _) in open.iter().filter(|(_, own)| before.intersects(*own)) {
+            check.after().iter().for_each(|name| wanted.insert(set(name)));
         }
         if wanted == before {
             break;
         }
     }
     let waits = |check: &dyn Check| {
-        check.after().iter().any(|name| checks().any(|other| other.name() == *name && open(other)))
+        check.after().iter().any(|name| open.iter().any(|(_, own)| own.intersects(set(name))))
     };
-    checks()
-        .filter(|check| open(*check) && wanted.contains(check.name()) && !waits(*check))
+    open.iter()
+        .filter(|(check, own)| wanted.intersects(*own) && !waits(*check))
+        .map(|(check, _)| *check)
         .collect()
 }
 
