@@ -301,7 +301,6 @@ fn postconf(directory: &Path, arguments: &[&str]) -> String {
 }
 
 #[test]
-#[ignore = "needs Postfix's postconf"]
 fn the_postfix_page_has_the_scripts_commands() {
     let directory = Directory::new("postfix-page");
     directory.write("main.cf", "compatibility_level = 3.6\nmynetworks = 127.0.0.0/8\n");
@@ -327,7 +326,6 @@ fn the_postfix_page_has_the_scripts_commands() {
 }
 
 #[test]
-#[ignore = "needs Postfix's postconf"]
 fn the_postfix_scripts_go_there_and_back() {
     let directory = Directory::new("postfix");
     directory.write(
