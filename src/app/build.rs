@@ -18,7 +18,7 @@ use crate::checks::dmarc::{DmarcCheck, DmarcConfig};
 use crate::checks::dnsbl::Dnsbl;
 use crate::checks::header::HeaderCheck;
 use crate::checks::iprev::Iprev;
-use crate::checks::rate::{Per, Rate, Rates, What};
+use crate::checks::rate::Rates;
 use crate::checks::sender_domain::SenderDomain;
 use crate::checks::spf::{Spf, SpfHelo};
 use crate::config::{self, Config, Network};
@@ -203,21 +203,10 @@ fn tag_names(rules: &RuleSet) -> Vec<String> {
     names
 }
 
-/// The rates that some rule reads, by the names that both sides share.
+/// Those that some rule reads: the others are not counted.
 fn rates(rules: &RuleSet, shared: &Shared) -> Rates {
-    let rates = rules
-        .used_rates()
-        .filter_map(|rate| {
-            Some(Rate {
-                name: rate.name.to_string(),
-                what: What::from_name(rate.what.name())?,
-                per: vec![Per::from_name(rate.per.name())?],
-                limit: rate.limit,
-                within: rate.within,
-            })
-        })
-        .collect();
-    Rates::new(rates, shared.hasher.clone(), shared.counters.clone())
+    let used = rules.used_rates().cloned().collect();
+    Rates::new(used, shared.hasher.clone(), shared.counters.clone())
 }
 
 fn resolver(config: &config::Dns, shared: &mut Shared) -> Result<Arc<dyn Resolver>, String> {

@@ -7,169 +7,16 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::facts::{Facts, FieldId, Stage, Value, registry};
+use crate::facts::rate::{Per, Rate, What};
+use crate::facts::{Facts, Stage, Value, registry};
 use crate::state::concurrency::network;
 use crate::state::{CounterKey, Counters, KeyHasher, Limit, Mode, Take};
 
 /// Counters that are asked for in one call.
 const BATCH: usize = 8;
-
-/// What is counted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum What {
-    Connections,
-    /// Transactions, at MAIL.
-    Messages,
-    Recipients,
-    /// Recipients that the backend does not know.
-    UnknownRecipients,
-    /// Failed attempts to authenticate.
-    AuthFailures,
-}
-
-impl What {
-    pub const ALL: [What; 5] = [
-        What::Connections,
-        What::Messages,
-        What::Recipients,
-        What::UnknownRecipients,
-        What::AuthFailures,
-    ];
-
-    /// The name used in configuration.
-    pub fn name(self) -> &'static str {
-        match self {
-            What::Connections => "connections",
-            What::Messages => "messages",
-            What::Recipients => "recipients",
-            What::UnknownRecipients => "unknown_recipients",
-            What::AuthFailures => "auth_failures",
-        }
-    }
-
-    pub fn from_name(name: &str) -> Option<What> {
-        What::ALL.into_iter().find(|what| what.name() == name)
-    }
-
-    /// When it is counted; what is counted after the fact is known from then on.
-    fn counted_at(self) -> Stage {
-        match self {
-            What::Connections => Stage::Connect,
-            What::AuthFailures => Stage::Helo,
-            What::Messages => Stage::Mail,
-            What::Recipients | What::UnknownRecipients => Stage::Rcpt,
-        }
-    }
-
-    /// Counted after the fact, and felt from the next connection on.
-    fn after_the_fact(self) -> bool {
-        matches!(self, What::UnknownRecipients | What::AuthFailures)
-    }
-}
-
-/// Of what each value has a counter of its own.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Per {
-    /// The client's address; of an IPv6 client its /64, as it has all of them.
-    ClientIp,
-    /// The /24 or /64 of the client.
-    ClientNetwork,
-    From,
-    FromDomain,
-    Rcpt,
-    RcptDomain,
-    AuthUser,
-    /// The local port.
-    Listener,
-    /// One counter for everything.
-    All,
-}
-
-impl Per {
-    pub const ALL: [Per; 9] = [
-        Per::ClientIp,
-        Per::ClientNetwork,
-        Per::From,
-        Per::FromDomain,
-        Per::Rcpt,
-        Per::RcptDomain,
-        Per::AuthUser,
-        Per::Listener,
-        Per::All,
-    ];
-
-    /// The name used in configuration.
-    pub fn name(self) -> &'static str {
-        match self {
-            Per::ClientIp => "client.ip",
-            Per::ClientNetwork => "client.network",
-            Per::From => "from",
-            Per::FromDomain => "from.domain",
-            Per::Rcpt => "rcpt",
-            Per::RcptDomain => "rcpt.domain",
-            Per::AuthUser => "auth.user",
-            Per::Listener => "listener",
-            Per::All => "all",
-        }
-    }
-
-    pub fn from_name(name: &str) -> Option<Per> {
-        Per::ALL.into_iter().find(|per| per.name() == name)
-    }
-
-    /// The field whose value it is.
-    fn field(self) -> Option<FieldId> {
-        match self {
-            Per::ClientIp | Per::ClientNetwork => Some(registry::CLIENT_IP),
-            Per::From => Some(registry::FROM),
-            Per::FromDomain => Some(registry::FROM_DOMAIN),
-            Per::Rcpt => Some(registry::RCPT),
-            Per::RcptDomain => Some(registry::RCPT_DOMAIN),
-            Per::AuthUser => Some(registry::AUTH_USER),
-            Per::Listener => Some(registry::LISTENER_PORT),
-            Per::All => None,
-        }
-    }
-
-    fn known_at(self) -> Stage {
-        self.field().map_or(Stage::Connect, |field| field.get().stage)
-    }
-}
-
-/// A declared rate.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Rate {
-    /// Lower case; read in rules as `rate.NAME`.
-    pub name: String,
-    pub what: What,
-    /// Each combination of their values has a counter of its own; none is the same as [`Per::All`].
-    pub per: Vec<Per>,
-    /// So many at once after a quiet time, and in the long run so many within `within`: never more
-    /// than twice as many in any stretch of that length.
-    pub limit: u32,
-    pub within: Duration,
-}
-
-impl Rate {
-    /// The earliest stage at which `rate.NAME` is known. The registry says `connect` for all.
-    pub fn stage(&self) -> Stage {
-        let known = self.per.iter().map(|per| per.known_at()).max().unwrap_or(Stage::Connect);
-        if self.what.after_the_fact() { known } else { known.max(self.what.counted_at()) }
-    }
-
-    /// A `per` that is not known yet when the event is counted: such a rate would count nothing.
-    pub fn unknowable(&self) -> Option<Per> {
-        self.per.iter().copied().find(|per| per.known_at() > self.what.counted_at())
-    }
-
-    fn limit(&self) -> Limit {
-        Limit { count: self.limit, within: self.within, burst: None }
-    }
-}
 
 /// Whose counter it is.
 enum Whose {
@@ -191,15 +38,6 @@ impl Rates {
     /// The hasher belongs to the counters: it must outlive a reload as they do.
     pub fn new(rates: Vec<Rate>, hasher: Arc<KeyHasher>, counters: Arc<dyn Counters>) -> Self {
         Rates { rates, hasher, counters }
-    }
-
-    /// Drops the rates that no rule reads: they are not counted.
-    pub fn retain_used(&mut self, used: &[&str]) {
-        self.rates.retain(|rate| used.contains(&&*rate.name));
-    }
-
-    pub fn iter(&self) -> impl Iterator<Item = &Rate> {
-        self.rates.iter()
     }
 
     /// Counts an event in each rate of its kind and sets `rate.NAME` to whether it exceeds the limit.
@@ -238,7 +76,8 @@ impl Rates {
                 let Some((rate, key)) = rates.find_map(|rate| self.key(rate, mode, facts)) else {
                     break;
                 };
-                *take = Take::new(key, rate.limit());
+                let Rate { limit, within, .. } = *rate;
+                *take = Take::new(key, Limit { count: limit, within, burst: None });
                 *name = &rate.name;
                 len += 1;
             }
@@ -303,6 +142,7 @@ impl Rates {
 mod tests {
     use super::*;
     use crate::state::{MemoryCounters, Pending};
+    use std::time::Duration;
 
     fn rate(name: &str, what: What, per: &[Per], limit: u32) -> Rate {
         Rate { name: name.into(), what, per: per.into(), limit, within: Duration::from_secs(3600) }
@@ -403,10 +243,10 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn more_rates_than_a_batch_and_only_those_in_use() {
+    async fn more_rates_than_a_batch() {
         let names: Vec<String> = (0..20).map(|n| format!("r{n}")).collect();
         let list = names.iter().map(|name| rate(name, What::Recipients, &[Per::All], 1)).collect();
-        let (mut rates, counters) = rates(list);
+        let (rates, counters) = rates(list);
         let mut facts = client("192.0.2.1");
         rates.count(What::Recipients, &mut facts, Instant::now()).await;
         rates.count(What::Messages, &mut facts, Instant::now()).await;
@@ -416,11 +256,6 @@ mod tests {
         assert!(names.iter().all(|name| over(&facts, name) == Some(true)));
         rates.forget_mail(&mut facts);
         assert!(names.iter().all(|name| over(&facts, name).is_none()));
-
-        rates.retain_used(&["r3", "other"]);
-        rates.count(What::Recipients, &mut facts, Instant::now()).await;
-        assert_eq!(facts.keyed(registry::RATE).count(), 1);
-        assert_eq!(rates.iter().count(), 1);
     }
 
     /// Counters on another machine, whose answers take their time.
@@ -449,31 +284,6 @@ mod tests {
                 over(&facts, "r")
             });
             assert_eq!(session.await.unwrap(), Some(reached));
-        }
-    }
-
-    #[test]
-    fn when_a_rate_is_known() {
-        let stage = |what, per: &[Per]| rate("r", what, per, 1).stage();
-        assert_eq!(stage(What::Connections, &[Per::ClientIp]), Stage::Connect);
-        assert_eq!(stage(What::Messages, &[]), Stage::Mail);
-        assert_eq!(stage(What::Recipients, &[Per::ClientIp]), Stage::Rcpt);
-        assert_eq!(stage(What::AuthFailures, &[Per::ClientNetwork]), Stage::Connect);
-        assert_eq!(stage(What::UnknownRecipients, &[Per::FromDomain]), Stage::Mail);
-        assert_eq!(
-            rate("r", What::Connections, &[Per::ClientIp, Per::From], 1).unknowable(),
-            Some(Per::From)
-        );
-        assert_eq!(
-            rate("r", What::AuthFailures, &[Per::AuthUser], 1).unknowable(),
-            Some(Per::AuthUser)
-        );
-        assert_eq!(rate("r", What::Recipients, &Per::ALL, 1).unknowable(), None);
-        for what in What::ALL {
-            assert_eq!(What::from_name(what.name()), Some(what));
-        }
-        for per in Per::ALL {
-            assert_eq!(Per::from_name(per.name()), Some(per));
         }
     }
 }

@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::checks::rate::What;
 use crate::checks::{AuthResult, Check, Context, MessageView, runner};
 use crate::dns::Budget;
+use crate::facts::rate::What;
 use crate::facts::registry::{self, SIZE};
 use crate::facts::{Facts, Stage};
 use crate::history::CheckRun;

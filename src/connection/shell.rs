@@ -15,9 +15,9 @@ use tokio::time::{Instant, sleep_until, timeout};
 use tokio_rustls::TlsAcceptor;
 
 use crate::checks::dkim;
-use crate::checks::rate::What;
 use crate::dns::BoxFuture;
 use crate::facts::Stage;
+use crate::facts::rate::What;
 use crate::message::{Limits, Message, ReceiveError, Receiver};
 use crate::observe::{Level, Reporter};
 use crate::session::{Action, Answer, Event, Session, Wants};

@@ -7,6 +7,7 @@
 //! [`Facts`] holds the values of one session and transaction. A field without a value is *not known
 //! yet*; what it reads as once nothing more can become known is the field's default.
 
+pub mod rate;
 pub mod registry;
 pub mod stage;
 pub mod value;

@@ -8,16 +8,16 @@ use super::diagnostic::{Diagnostic, nearest};
 use super::expr::{Expr, Leaf, Test};
 use super::list::List;
 use super::parser::{Ast, Kind, Op, Operand, parse};
-use super::rule::RateDecl;
 use super::toml_walk::{Report, Text};
 use super::units::is_field_name;
+use crate::facts::rate::Rate;
 use crate::facts::registry::{DNSBL_ZONE, FIELDS, HEADER, RATE};
 use crate::facts::{FieldId, Stage, Type};
 
 /// What a condition can name besides fields.
 pub(super) struct Scope<'a> {
     pub(super) lists: &'a BTreeMap<String, NamedList>,
-    pub(super) rates: &'a [RateDecl],
+    pub(super) rates: &'a [Rate],
     pub(super) zones: Option<&'a [String]>,
 }
 

@@ -13,9 +13,10 @@ use super::diagnostic::{Diagnostic, Severity, Source, nearest};
 use super::file_list::{read_list, read_rate};
 use super::file_rule::{Override, read_id, read_rule};
 use super::lint;
-use super::rule::{RateDecl, Rule};
+use super::rule::Rule;
 use super::ruleset::{Options, RuleFile};
 use super::toml_walk::{Report, Table, Text};
+use crate::facts::rate::Rate;
 use crate::facts::registry::RATE;
 
 const RULES_MAX: usize = 10_000;
@@ -25,7 +26,7 @@ const TOP_KEYS: [&str; 5] = ["rule", "list", "rate", "override", "test"];
 
 pub(super) struct Compiled {
     pub(super) rules: Vec<Rule>,
-    pub(super) rates: Vec<RateDecl>,
+    pub(super) rates: Vec<Rate>,
     pub(super) list_items: usize,
 }
 
@@ -70,7 +71,7 @@ impl<'f> Parsed<'f> {
 struct Declared {
     lists: BTreeMap<String, NamedList>,
     list_places: Vec<(String, Place)>,
-    rates: Vec<RateDecl>,
+    rates: Vec<Rate>,
     /// In the order of `rates`; whether they are shipped.
     rate_places: Vec<(Place, bool)>,
     overrides: BTreeMap<String, Override>,

@@ -7,10 +7,10 @@ use std::time::Duration;
 use super::diagnostic::{Diagnostic, Source};
 use super::file::check_id;
 use super::list::{List, ListType};
-use super::rule::{RateDecl, RatePer, RateWhat};
 use super::ruleset::Options;
 use super::toml_walk::{Report, Table, Text};
 use super::units::duration;
+use crate::facts::rate::{Per, Rate, What};
 
 const LIST_ITEMS_MAX: usize = 1_000_000;
 
@@ -87,7 +87,7 @@ fn read_list_file(
     }
 }
 
-pub(super) fn read_rate(table: &Table<'_, '_>, report: &mut Report) -> Option<(RateDecl, Text)> {
+pub(super) fn read_rate(table: &Table<'_, '_>, report: &mut Report) -> Option<(Rate, Text)> {
     table.only(report, &["name", "what", "per", "limit", "within", "note"]);
     table.text(report, "note");
     for key in ["name", "what", "per", "limit", "within"] {
@@ -97,14 +97,8 @@ pub(super) fn read_rate(table: &Table<'_, '_>, report: &mut Report) -> Option<(R
         }
     }
     let name = table.text(report, "name").filter(|name| check_id(name, "a rate", report));
-    let whats = RateWhat::ALL.map(|(name, _)| name);
-    let what = table.choice(report, "what", &whats, |name| {
-        RateWhat::ALL.iter().find(|(known, _)| *known == name).map(|(_, what)| *what)
-    });
-    let pers = RatePer::ALL.map(|(name, _)| name);
-    let per = table.choice(report, "per", &pers, |name| {
-        RatePer::ALL.iter().find(|(known, _)| *known == name).map(|(_, per)| *per)
-    });
+    let what = table.choice(report, "what", &What::ALL.map(What::name), What::from_name);
+    let per = table.choice(report, "per", &Per::ALL.map(Per::name), Per::from_name);
     let limit = table.int(report, "limit", 1..1_000_001);
     let within = table.text(report, "within").and_then(|text| match duration(&text.value) {
         Some(ms @ 1_000..=604_800_000) => Some(Duration::from_millis(ms.unsigned_abs())),
@@ -114,12 +108,22 @@ pub(super) fn read_rate(table: &Table<'_, '_>, report: &mut Report) -> Option<(R
         }
     });
     let name = name?;
-    let rate = RateDecl {
-        name: name.value.as_str().into(),
-        what: what?.0,
-        per: per?.0,
+    let ((what, _), (per, given)) = (what?, per?);
+    let rate = Rate {
+        name: name.value.clone(),
+        what,
+        per: vec![per],
         limit: u32::try_from(limit?).ok()?,
         within: within?,
     };
+    if let Some(per) = rate.unknowable() {
+        let message = format!(
+            "`{}` are counted before `{}` is known: this rate would count nothing",
+            rate.what.name(),
+            per.name()
+        );
+        report.push(given.error_all("P0315", message));
+        return None;
+    }
     Some((rate, name))
 }

@@ -428,7 +428,13 @@ fn lists_and_rates() {
     whole(
         &rate.replace("client.ip", "client"),
         &[
-            "P0302: \"client\": `per` cannot be \"client\" (write one of client.ip, client.network, from, from.domain, rcpt, auth.user)",
+            "P0302: \"client\": `per` cannot be \"client\" (write one of client.ip, client.network, from, from.domain, rcpt, rcpt.domain, auth.user, listener, all)",
+        ],
+    );
+    whole(
+        &rate.replace("messages", "auth_failures").replace("client.ip", "auth.user"),
+        &[
+            "P0315: \"auth.user\": `auth_failures` are counted before `auth.user` is known: this rate would count nothing",
         ],
     );
     whole(

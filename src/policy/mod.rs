@@ -41,7 +41,7 @@ mod semantics;
 pub use checkset::CheckSet;
 pub use evaluate::{Effect, Evaluation, Match, Outcome};
 pub use explain::Asked;
-pub use rule::{Action, Mode, RateDecl, RatePer, RateWhat, Rule};
+pub use rule::{Action, Mode, Rule};
 pub use ruleset::{Delay, Options, RuleFile, RuleSet, compile};
 pub use selftest::{TestOutcome, run_tests};
 pub use shipped::{PROFILES, shipped};

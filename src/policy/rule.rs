@@ -1,7 +1,6 @@
 //! Rules and rates as compiled.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::checkset::CheckSet;
 use super::expr::{Expr, Leaf};
@@ -127,99 +126,5 @@ impl Rule {
             Action::Tag { value, .. } => value.fields(),
             Action::Accept | Action::Skip(_) => &[],
         }
-    }
-}
-
-/// What a rate counts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum RateWhat {
-    Connections,
-    /// Transactions: MAIL commands.
-    Messages,
-    Recipients,
-    /// Recipients that the backend refused for good.
-    UnknownRecipients,
-    AuthFailures,
-}
-
-impl RateWhat {
-    pub(super) const ALL: [(&'static str, RateWhat); 5] = [
-        ("connections", RateWhat::Connections),
-        ("messages", RateWhat::Messages),
-        ("recipients", RateWhat::Recipients),
-        ("unknown_recipients", RateWhat::UnknownRecipients),
-        ("auth_failures", RateWhat::AuthFailures),
-    ];
-
-    pub fn name(self) -> &'static str {
-        Self::ALL.iter().find(|(_, what)| *what == self).map_or("", |(name, _)| name)
-    }
-
-    /// Failures are counted when they happen and can be asked about at once; the others count the
-    /// event that is being judged.
-    fn stage(self) -> Stage {
-        match self {
-            RateWhat::Connections | RateWhat::UnknownRecipients | RateWhat::AuthFailures => {
-                Stage::Connect
-            }
-            RateWhat::Messages => Stage::Mail,
-            RateWhat::Recipients => Stage::Rcpt,
-        }
-    }
-}
-
-/// For what each count is kept apart.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum RatePer {
-    /// The address; an IPv6 client is its /64.
-    ClientIp,
-    /// The IPv4 /24 or IPv6 /48.
-    ClientNetwork,
-    From,
-    FromDomain,
-    Rcpt,
-    AuthUser,
-}
-
-impl RatePer {
-    pub(super) const ALL: [(&'static str, RatePer); 6] = [
-        ("client.ip", RatePer::ClientIp),
-        ("client.network", RatePer::ClientNetwork),
-        ("from", RatePer::From),
-        ("from.domain", RatePer::FromDomain),
-        ("rcpt", RatePer::Rcpt),
-        ("auth.user", RatePer::AuthUser),
-    ];
-
-    pub fn name(self) -> &'static str {
-        Self::ALL.iter().find(|(_, per)| *per == self).map_or("", |(name, _)| name)
-    }
-
-    fn stage(self) -> Stage {
-        match self {
-            RatePer::ClientIp | RatePer::ClientNetwork => Stage::Connect,
-            RatePer::From | RatePer::FromDomain | RatePer::AuthUser => Stage::Mail,
-            RatePer::Rcpt => Stage::Rcpt,
-        }
-    }
-}
-
-/// A `[[rate]]`: more than `limit` of `what` for one `per` in `within` is too many.
-#[derive(Debug, Clone)]
-pub struct RateDecl {
-    /// Lower case.
-    pub name: Arc<str>,
-    pub what: RateWhat,
-    pub per: RatePer,
-    /// 1 to 1,000,000.
-    pub limit: u32,
-    /// 1 s to 7 d.
-    pub within: Duration,
-}
-
-impl RateDecl {
-    /// When `rate.NAME` is known: as soon as what it counts has happened.
-    pub fn stage(&self) -> Stage {
-        self.what.stage().max(self.per.stage())
     }
 }

@@ -7,8 +7,9 @@ use std::sync::Arc;
 use super::diagnostic::{Diagnostic, Severity, Source};
 use super::expr::Tri;
 use super::expr::View;
-use super::rule::{Action, Mode, RateDecl, Rule};
+use super::rule::{Action, Mode, Rule};
 use super::{CheckSet, file, shipped};
+use crate::facts::rate::Rate;
 use crate::facts::registry::{HEADER, RATE, RCPT, RCPT_DOMAIN, RCPT_LOCAL};
 use crate::facts::{Facts, FieldId, Stage};
 
@@ -39,7 +40,7 @@ pub struct RuleSet {
     rules: Vec<Rule>,
     /// Those not off.
     active: Vec<usize>,
-    rates: Vec<RateDecl>,
+    rates: Vec<Rate>,
     profile: Arc<str>,
     monitor: bool,
     list_items: usize,
@@ -126,7 +127,7 @@ impl RuleSet {
         self.rules.iter().enumerate().find(|(_, rule)| *rule.id == *id)
     }
 
-    pub fn rates(&self) -> &[RateDecl] {
+    pub fn rates(&self) -> &[Rate] {
         &self.rates
     }
 
@@ -150,7 +151,7 @@ impl RuleSet {
     }
 
     /// The rates that conditions read: the `rate` check asks and counts these. Each has its stage.
-    pub fn used_rates(&self) -> impl Iterator<Item = &RateDecl> {
+    pub fn used_rates(&self) -> impl Iterator<Item = &Rate> {
         self.rates.iter().filter(|rate| {
             self.keys.iter().any(|(field, key, _)| *field == RATE && **key == *rate.name)
         })
@@ -181,22 +182,6 @@ impl RuleSet {
             {
                 facts.set_keyed(*field, key, field.default_value());
             }
-        }
-    }
-
-    /// Forgets the rates that count something of `stage` or later: they are asked again for the
-    /// next mail or recipient. ([`Facts::forget_from`] goes by the field, which is one for all.)
-    pub fn forget_rates(&self, stage: Stage, facts: &mut Facts) {
-        let kept: Vec<_> = facts
-            .keyed(RATE)
-            .filter(|(key, _)| {
-                self.rates.iter().any(|rate| *rate.name == **key && rate.stage() < stage)
-            })
-            .map(|(key, value)| (key.to_owned(), value.clone()))
-            .collect();
-        facts.forget(RATE);
-        for (key, value) in kept {
-            facts.set_keyed(RATE, &key, value);
         }
     }
 
