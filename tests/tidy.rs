@@ -21,7 +21,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("policy", &["facts"]),
     ("history", &["facts"]),
     ("verdict", &["policy", "smtp"]),
-    ("checks", &["dns", "facts", "message", "state"]),
+    ("checks", &["dns", "facts", "message", "smtp", "state"]),
     ("session", &["facts", "smtp", "verdict"]),
     ("relay", &["smtp", "verdict"]),
     ("observe", &["history", "message"]),

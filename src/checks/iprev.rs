@@ -6,10 +6,10 @@ use serde_json::{Value as Json, json};
 
 use crate::checks::{AuthResult, Check, Context, Findings};
 use crate::dns::join::join_all;
-use crate::dns::name::is_host_name;
 use crate::dns::{BoxFuture, Budget, DnsError};
 use crate::facts::Stage;
 use crate::facts::registry::{CLIENT_NAME, CLIENT_REVERSE_NAME, IPREV};
+use crate::smtp::address::valid_hostname;
 
 /// Names of the PTR records that are looked up; RFC 8601 3 asks for a limit.
 const MAX_NAMES: usize = 10;
@@ -86,7 +86,7 @@ async fn look_up(ip: IpAddr, dns: &Budget) -> Found {
         }
     };
     let given = names.len();
-    names.retain(|name| is_host_name(name));
+    names.retain(|name| valid_hostname(name));
     // Name servers rotate their answers: the result must not depend on the turn.
     names.sort_unstable();
     names.dedup();

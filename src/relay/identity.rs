@@ -6,6 +6,7 @@
 use std::fmt::Write as _;
 use std::net::IpAddr;
 
+use crate::smtp::address::valid_hostname;
 use crate::smtp::ehlo::XclientAttributes;
 
 /// The longest encoded value and the longest command with CRLF that Postfix promises to take.
@@ -141,21 +142,12 @@ fn xtext(value: &str, out: &mut String) {
     }
 }
 
-/// A name from DNS goes to the backend only if it is a host name by the backend's rules: letters,
-/// digits, hyphens and underscores, not all of it numeric. Anything else might be an injection,
-/// and would be 501 at best.
+/// A name from DNS goes to the backend only if it is a host name: anything else might be an
+/// injection, and would be 501 at best.
 fn host_name(name: Option<&str>) -> Option<&str> {
     let name = name?;
     let name = name.strip_suffix('.').unwrap_or(name);
-    let valid = (1..=253).contains(&name.len())
-        && name.bytes().any(|b| b.is_ascii_alphabetic())
-        && name.split('.').all(|label| {
-            (1..=63).contains(&label.len())
-                && !label.starts_with('-')
-                && !label.ends_with('-')
-                && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
-        });
-    valid.then_some(name)
+    valid_hostname(name).then_some(name)
 }
 
 #[cfg(test)]
