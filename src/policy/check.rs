@@ -96,31 +96,10 @@ impl Checker<'_, '_> {
             Ast::Not(inner) => self.expr(inner).map(not),
             Ast::Alone(operand) => {
                 let expr = self.alone(operand)?;
-                Some(self.as_written(expr, operand.span.clone()))
+                Some(expr)
             }
-            Ast::Compare { left, op, op_span, right } => {
-                let expr = self.compare(left, *op, op_span, right)?;
-                Some(self.as_written(expr, left.span.start..right.span.end))
-            }
+            Ast::Compare { left, op, op_span, right } => self.compare(left, *op, op_span, right),
         }
-    }
-
-    /// Notes the words of a comparison in its leaf.
-    fn as_written(&self, mut expr: Expr, span: Range<usize>) -> Expr {
-        let text = self.text.value.get(span).unwrap_or_default();
-        let (leaf, negated) = match &mut expr {
-            Expr::Leaf(leaf) => (Some(leaf), false),
-            Expr::Not(inner) => match &mut **inner {
-                Expr::Leaf(leaf) => (Some(leaf), true),
-                _ => (None, false),
-            },
-            _ => (None, false),
-        };
-        if let Some(leaf) = leaf {
-            leaf.text = text.into();
-            leaf.negated = negated;
-        }
-        expr
     }
 
     /// Every part is looked at, so that all mistakes are told.

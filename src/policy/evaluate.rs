@@ -2,7 +2,7 @@
 
 use super::checkset::CheckSet;
 use super::expr::{Tri, View};
-use super::rule::{Action, Mode, Rule};
+use super::rule::{Action, Mode};
 use super::ruleset::RuleSet;
 use crate::facts::{Facts, Stage};
 
@@ -145,30 +145,14 @@ impl RuleSet {
     ///
     /// Allocates nothing.
     pub fn needs(&self, stage: Stage, facts: &Facts) -> CheckSet {
-        self.wanted(stage, facts, self.last_acting(stage), |rule| rule.at <= stage)
-    }
-
-    /// The checks that could run at `stage` already, though what they find is used later: for
-    /// starting slow ones early. Never needed for the outcome at the stage.
-    pub fn prefetch(&self, stage: Stage, facts: &Facts) -> CheckSet {
-        self.wanted(stage, facts, Some(self.rules().len()), |_| true)
-    }
-
-    fn wanted(
-        &self,
-        stage: Stage,
-        facts: &Facts,
-        end: Option<usize>,
-        acts: impl Fn(&Rule) -> bool,
-    ) -> CheckSet {
         let mut wanted = CheckSet::EMPTY;
-        let Some(end) = end else { return wanted };
+        let Some(end) = self.last_acting(stage) else { return wanted };
         let mut view = View::new(facts, stage, false);
         // What a `skip` rule that can be decided now may make useless waits for that decision.
         let mut postponed = CheckSet::EMPTY;
         for (_, rule) in self.active().take_while(|(index, _)| *index <= end) {
             let decides = matches!(rule.action, Action::Accept | Action::Skip(_));
-            if !decides && !acts(rule) {
+            if !decides && rule.at > stage {
                 continue;
             }
             let monitored = self.mode_of(rule) == Mode::Monitor;

@@ -41,9 +41,6 @@ pub(super) struct Leaf {
     pub(super) test: Test,
     /// What the test gives for the field's default.
     pub(super) by_default: bool,
-    /// As written, for explaining; it says the opposite of the test when `negated`.
-    pub(super) text: Box<str>,
-    pub(super) negated: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -290,16 +287,7 @@ impl Leaf {
             Type::Ip => false,
             ty => test.on(&ty.default_value()),
         };
-        Leaf {
-            field,
-            key,
-            stage,
-            check: CheckSet::of_field(field),
-            test,
-            by_default,
-            text: "".into(),
-            negated: false,
-        }
+        Leaf { field, key, stage, check: CheckSet::of_field(field), test, by_default }
     }
 }
 

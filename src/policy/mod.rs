@@ -12,7 +12,6 @@ pub mod checkset;
 pub mod codes;
 pub mod diagnostic;
 mod evaluate;
-mod explain;
 mod expr;
 mod file;
 mod file_list;
@@ -40,7 +39,6 @@ mod semantics;
 
 pub use checkset::CheckSet;
 pub use evaluate::{Effect, Evaluation, Match, Outcome};
-pub use explain::Asked;
 pub use rule::{Action, Mode, Rule};
 pub use ruleset::{Delay, Options, RuleFile, RuleSet, compile};
 pub use selftest::{TestOutcome, run_tests};

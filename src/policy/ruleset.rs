@@ -145,11 +145,6 @@ impl RuleSet {
         &self.header_names
     }
 
-    /// The fields that rules not off read or show, in the registry's order.
-    pub fn fields_used(&self) -> &[FieldId] {
-        &self.fields
-    }
-
     /// The rates that conditions read: the `rate` check asks and counts these. Each has its stage.
     pub fn used_rates(&self) -> impl Iterator<Item = &Rate> {
         self.rates.iter().filter(|rate| {

@@ -43,12 +43,6 @@ pub enum Probe {
     Unreachable(Failure),
 }
 
-impl Probe {
-    pub fn is_safe(&self) -> bool {
-        matches!(self, Probe::Safe(_))
-    }
-}
-
 impl fmt::Display for Probe {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -14,10 +14,6 @@ pub struct Flaws {
     /// Octets of the longest complete line, with CRLF, without a stuffed dot (RFC 5321
     /// 4.5.3.1.6 allows 1000).
     pub longest_line: u64,
-    /// A line of the content begins with a dot once unstuffed.
-    pub has_dot_line: bool,
-    /// An octet above 127.
-    pub eight_bit: bool,
 }
 
 impl Flaws {
@@ -45,8 +41,6 @@ enum At {
 /// to it, while the scanner goes on looking for the true end.
 #[derive(Debug, Clone)]
 pub struct DataScanner {
-    /// Whether dots are stuffed and end the data.
-    dots: bool,
     at: At,
     /// The last octet was CR; it has not been handed on yet.
     held_cr: bool,
@@ -66,7 +60,6 @@ impl Default for DataScanner {
 impl DataScanner {
     pub fn new() -> Self {
         DataScanner {
-            dots: true,
             at: At::LineStart,
             held_cr: false,
             stopped: false,
@@ -75,26 +68,8 @@ impl DataScanner {
         }
     }
 
-    /// For data that comes by BDAT (RFC 3030 2): dots mean nothing, and the caller knows the end
-    /// and says so by [`finish`](Self::finish).
-    pub fn for_chunks() -> Self {
-        DataScanner { dots: false, ..Self::new() }
-    }
-
     pub fn flaws(&self) -> &Flaws {
         &self.flaws
-    }
-
-    /// Whether nothing was scanned, or CRLF last. Content of BDAT need not end so; what is sent on
-    /// by DATA must.
-    pub fn at_line_start(&self) -> bool {
-        self.at == At::LineStart
-    }
-
-    /// The last chunk was scanned: a CR at its end is bare, and its last line may lack a CRLF.
-    pub fn finish(&mut self) {
-        self.flaws.bare_cr |= self.held_cr;
-        self.flaws.longest_line = self.flaws.longest_line.max(self.line);
     }
 
     /// Takes received bytes and hands the content to `sink`, in order, in slices as large as
@@ -118,7 +93,7 @@ impl DataScanner {
         let mut pos = 0;
         while let Some(&octet) = input.get(pos) {
             match (self.at, octet) {
-                (At::LineStart, b'.') if self.dots => {
+                (At::LineStart, b'.') => {
                     self.hand_on(between(input, start, pos), pairs, sink);
                     pos += 1;
                     (start, pairs, line_start) = (pos, 0, pos);
@@ -133,7 +108,6 @@ impl DataScanner {
                     return (pos + 1, true);
                 }
                 (At::LineStart | At::Dot | At::DotCr, _) => {
-                    self.flaws.has_dot_line |= octet == b'.' && self.at != At::DotCr;
                     self.at = At::Text;
                 }
                 (At::Text, _) => {
@@ -166,7 +140,6 @@ impl DataScanner {
 
     /// Looks for flaws first. No slice ends in CR, so the CRs in it are those of its CRLFs or bare.
     fn hand_on(&mut self, slice: &[u8], pairs: usize, sink: &mut dyn FnMut(&[u8])) {
-        self.flaws.eight_bit |= !slice.is_ascii();
         self.flaws.nul |= memchr(0, slice).is_some();
         self.flaws.bare_cr |= memchr_iter(b'\r', slice).count() != pairs;
         if self.stopped {
@@ -204,22 +177,6 @@ fn first_flaw(slice: &[u8]) -> usize {
 /// A range that is empty when it would be out of bounds.
 fn between(input: &[u8], start: usize, end: usize) -> &[u8] {
     input.get(start..end).unwrap_or_default()
-}
-
-/// Stuffs dots for sending, the inverse of [`DataScanner`]. `at_line_start` is true at first and
-/// carried from call to call. The caller adds `.CRLF` at the end.
-pub fn stuff(input: &[u8], at_line_start: &mut bool, out: &mut Vec<u8>) {
-    let mut rest = input;
-    while let Some(first) = rest.first() {
-        if *at_line_start && *first == b'.' {
-            out.push(b'.');
-        }
-        let length = memchr(b'\n', rest).map_or(rest.len(), |lf| lf + 1);
-        let (line, later) = rest.split_at(length);
-        out.extend_from_slice(line);
-        *at_line_start = line.ends_with(b"\n");
-        rest = later;
-    }
 }
 
 #[cfg(test)]
@@ -270,38 +227,8 @@ mod tests {
     fn measures() {
         let flaws = scan(b"12345678\r\n..\r\n\xc3\xa9\r\n.\r\n").3;
         assert_eq!(flaws.longest_line, 10);
-        assert!(flaws.has_dot_line && flaws.eight_bit && !flaws.any());
+        assert!(!flaws.any());
         assert_eq!(scan(b".1\r\n.\r\n").3.longest_line, 3);
-        assert!(!scan(b".1\r\n.\r\n").3.has_dot_line);
         assert_eq!(scan(b".\r\n").3, Flaws::default());
-    }
-
-    #[test]
-    fn chunks_have_no_dots() {
-        let mut out = Vec::new();
-        let mut scanner = DataScanner::for_chunks();
-        for part in [".\r\n..a\r", "\n.\r\n", "end"] {
-            let scanned = scanner.scan(part.as_bytes(), &mut |slice| out.extend_from_slice(slice));
-            assert_eq!(scanned, (part.len(), false));
-        }
-        scanner.finish();
-        assert_eq!(out, b".\r\n..a\r\n.\r\nend");
-        assert!(scanner.flaws().has_dot_line && !scanner.flaws().any());
-        assert_eq!(scanner.flaws().longest_line, 5);
-        assert!(!scanner.at_line_start());
-        scanner.scan(b"\r", &mut |_| {});
-        scanner.finish();
-        assert!(scanner.flaws().bare_cr);
-    }
-
-    #[test]
-    fn stuffing_knows_where_lines_begin() {
-        let mut out = Vec::new();
-        let mut at_line_start = true;
-        for part in [".a\r\n", ".", ".\r", "\n", "..b", ".\r\n"] {
-            stuff(part.as_bytes(), &mut at_line_start, &mut out);
-        }
-        assert_eq!(out, b"..a\r\n...\r\n...b.\r\n");
-        assert!(at_line_start);
     }
 }

@@ -11,5 +11,6 @@ pub mod params;
 pub mod proxy_header;
 pub mod reply;
 pub mod reply_parser;
+pub mod stuffer;
 pub mod syntax;
 pub mod xtext;

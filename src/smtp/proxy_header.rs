@@ -170,20 +170,6 @@ fn one_family(a: SocketAddr, b: SocketAddr) -> (SocketAddr, SocketAddr) {
     if a.is_ipv4() && b.is_ipv4() { (a, b) } else { (v6(a), v6(b)) }
 }
 
-/// Appends a version 1 header.
-pub fn write_v1(source: SocketAddr, destination: SocketAddr, out: &mut Vec<u8>) {
-    let (source, destination) = one_family(source, destination);
-    let family = if source.is_ipv4() { "TCP4" } else { "TCP6" };
-    let line = format!(
-        "PROXY {family} {} {} {} {}\r\n",
-        source.ip(),
-        destination.ip(),
-        source.port(),
-        destination.port()
-    );
-    out.extend_from_slice(line.as_bytes());
-}
-
 /// Appends a version 2 header without TLVs.
 pub fn write_v2(source: SocketAddr, destination: SocketAddr, out: &mut Vec<u8>) {
     let (source, destination) = one_family(source, destination);
@@ -201,15 +187,29 @@ pub fn write_v2(source: SocketAddr, destination: SocketAddr, out: &mut Vec<u8>) 
     }
 }
 
-/// Appends a version 2 header by which the sender speaks for itself.
-pub fn write_v2_local(out: &mut Vec<u8>) {
-    out.extend_from_slice(V2_SIGNATURE);
-    out.extend_from_slice(&[0x20, 0, 0, 0]);
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Appends a version 1 header.
+    fn write_v1(source: SocketAddr, destination: SocketAddr, out: &mut Vec<u8>) {
+        let (source, destination) = one_family(source, destination);
+        let family = if source.is_ipv4() { "TCP4" } else { "TCP6" };
+        let line = format!(
+            "PROXY {family} {} {} {} {}\r\n",
+            source.ip(),
+            destination.ip(),
+            source.port(),
+            destination.port()
+        );
+        out.extend_from_slice(line.as_bytes());
+    }
+
+    /// Appends a version 2 header by which the sender speaks for itself.
+    fn write_v2_local(out: &mut Vec<u8>) {
+        out.extend_from_slice(V2_SIGNATURE);
+        out.extend_from_slice(&[0x20, 0, 0, 0]);
+    }
 
     #[test]
     fn a_reader_that_takes_what_is_certain_stops_at_the_end() {
