@@ -10,7 +10,7 @@ mod support;
 use support::dialog;
 
 /// So that none is lost by a slip in its name.
-const FILES: usize = 164;
+const FILES: usize = 165;
 
 #[test]
 fn every_dialog_goes_as_written() {

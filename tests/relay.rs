@@ -48,14 +48,14 @@ fn backend(script: Script) -> (Backend, Scripted) {
     (Backend::new(config(anywhere()), Arc::new(Memory(scripted.clone()))), scripted)
 }
 
-fn client() -> Identity {
+fn client() -> Identity<'static> {
     Identity {
         ip: "192.0.2.7".parse().unwrap(),
         port: 4711,
-        name: Some("mx.example.net".into()),
+        name: Some("mx.example.net"),
         name_temporary: false,
-        reverse_name: Some("ptr.example.net".into()),
-        helo: "helo.example.net".into(),
+        reverse_name: Some("ptr.example.net"),
+        helo: "helo.example.net",
         esmtp: true,
         login: None,
     }
@@ -146,7 +146,7 @@ async fn a_client_that_says_helo_is_announced_with_helo() {
 async fn a_hostile_helo_is_one_word() {
     let (backend, scripted) = backend(Script::default());
     for (helo, said) in [("a\r\nRCPT TO:<x>", "EHLO a??RCPT?TO:<x>"), ("", "EHLO ?")] {
-        backend.open(&Identity { helo: helo.into(), ..client() }).await.unwrap();
+        backend.open(&Identity { helo, ..client() }).await.unwrap();
         assert_eq!(scripted.last().commands.last().unwrap(), said);
     }
 }
@@ -154,7 +154,7 @@ async fn a_hostile_helo_is_one_word() {
 #[tokio::test(start_paused = true)]
 async fn a_login_is_told_only_where_it_can_be() {
     let (backend, scripted) = backend(Script::default());
-    let joe = Identity { login: Some("joe@example.org".into()), ..client() };
+    let joe = Identity { login: Some("joe@example.org"), ..client() };
     backend.open(&joe).await.unwrap();
     assert!(scripted.last().commands[1].contains(" LOGIN=joe@example.org "));
     scripted.set(Script { attributes: "NAME ADDR", ..Script::default() });
@@ -213,7 +213,8 @@ async fn without_identity_nothing_is_relayed() {
 /// The last command of a divided identity is not sent if an earlier one failed.
 #[tokio::test(start_paused = true)]
 async fn a_divided_identity_is_all_or_nothing() {
-    let long = Identity { helo: "h".repeat(255), name: Some(long_name()), ..client() };
+    let (helo, name) = ("h".repeat(255), long_name());
+    let long = Identity { helo: &helo, name: Some(&name), ..client() };
     let (backend, scripted) = backend(Script::default());
     backend.open(&long).await.unwrap();
     let seen = scripted.last();

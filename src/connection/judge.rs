@@ -129,7 +129,7 @@ impl Judge {
     }
 
     /// Whom the backend is told of.
-    pub(super) fn identity(&self, session: &Session) -> Identity {
+    pub(super) fn identity<'a>(&'a self, session: &'a Session) -> Identity<'a> {
         known::identity(self.facts.as_ref(), session, self.client)
     }
 

@@ -101,10 +101,14 @@ fn parts(mailbox: &Mailbox) -> (String, String, String) {
     (address, domain, mailbox.local_text())
 }
 
-pub(super) fn identity(facts: Option<&Facts>, session: &Session, client: SocketAddr) -> Identity {
+pub(super) fn identity<'a>(
+    facts: Option<&'a Facts>,
+    session: &'a Session,
+    client: SocketAddr,
+) -> Identity<'a> {
     let name = |of| {
         let text = facts.map_or("", |facts| facts.text(of));
-        (!text.is_empty() && text != "unknown").then(|| text.to_owned())
+        (!text.is_empty() && text != "unknown").then_some(text)
     };
     Identity {
         ip: client.ip(),
@@ -112,7 +116,7 @@ pub(super) fn identity(facts: Option<&Facts>, session: &Session, client: SocketA
         name: name(field::CLIENT_NAME),
         name_temporary: facts.is_some_and(|facts| facts.text(field::IPREV) == "temperror"),
         reverse_name: name(field::CLIENT_REVERSE_NAME),
-        helo: session.helo().unwrap_or("").to_owned(),
+        helo: session.helo().unwrap_or(""),
         esmtp: session.esmtp(),
         login: None,
     }

@@ -353,8 +353,8 @@ where
     }
 
     async fn deliver(&mut self, cleared: Cleared) {
-        let identity = self.judge.identity(&self.session);
         let edits = self.judge.take_edits();
+        let identity = self.judge.identity(&self.session);
         let time = if self.session.settings().role.is_submission() {
             ANSWER_TIME_SUBMISSION
         } else {
@@ -395,7 +395,7 @@ where
         let answer = match outcome {
             Ok(reply) => Answer::Reply(reply),
             Err(trouble) => {
-                self.judge.journal.cause = Some(trouble.cause.clone());
+                self.judge.journal.cause = Some(trouble.cause);
                 match trouble.shutdown {
                     Some(reply) => Answer::Reply(reply),
                     None => Answer::Failed(trouble.reason),

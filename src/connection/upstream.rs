@@ -1,6 +1,7 @@
 //! The session's side of the backend: opened late, told of the mail when the first recipient comes,
 //! and made good once when the connection goes away before the message is on its way.
 
+use std::io::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,6 +19,8 @@ const COMMAND_TIME: Duration = Duration::from_secs(120);
 pub(super) struct Upstream {
     backend: Arc<Backend>,
     connection: Option<Box<Connection>>,
+    /// The name that the client gave itself when the connection was opened.
+    helo: Box<str>,
     mail: Mail,
     /// The backend knows the user: a new connection would not.
     authenticated: bool,
@@ -46,55 +49,35 @@ pub(super) struct Trouble {
 
 impl Upstream {
     pub(super) fn new(backend: Arc<Backend>) -> Upstream {
-        Upstream { backend, connection: None, mail: Mail::Unknown, authenticated: false }
+        let (connection, helo, mail) = (None, Box::default(), Mail::Unknown);
+        Upstream { backend, connection, helo, mail, authenticated: false }
     }
 
     /// Gives the backend a recipient, and before it whatever it must know first.
     pub(super) async fn recipient(
         &mut self,
-        identity: &Identity,
+        identity: &Identity<'_>,
         mail: &Transaction,
         rcpt: &RcptCommand,
     ) -> Result<Reply, Trouble> {
-        let line = rcpt_line(rcpt);
         if let Mail::Refused(reply) = &self.mail {
             return Ok(reply.clone());
         }
-        self.freshen().await?;
-        if matches!(self.mail, Mail::Told) {
-            if let Some(connection) = &mut self.connection {
-                let reply = connection.rcpt(&line).await;
-                return self.checked(reply);
-            }
-            self.mail = Mail::Unknown;
-        }
-        self.connect(identity).await?;
-        // Recipients that were accepted on a connection that is gone must be accepted again.
-        for accepted in &mail.accepted {
-            self.again(mail, accepted).await?;
-        }
-        self.ask(mail, &line).await
+        self.tell(identity, mail).await?;
+        self.ask(mail, rcpt).await
     }
 
     /// Sends the message. The proof is used up: after DATA there is no second try, for the first
     /// may have arrived.
     pub(super) async fn deliver(
         &mut self,
-        identity: &Identity,
+        identity: &Identity<'_>,
         mail: &Transaction,
         message: &Message,
         edits: &Edits,
         cleared: Cleared,
     ) -> Result<Reply, Trouble> {
-        self.freshen().await?;
-        if self.connection.is_none() {
-            // The backend did not wait for the end of a slow message.
-            self.mail = Mail::Unknown;
-            self.connect(identity).await?;
-            for accepted in &mail.accepted {
-                self.again(mail, accepted).await?;
-            }
-        }
+        self.tell(identity, mail).await?;
         let Some(connection) = &mut self.connection else { return Err(lost()) };
         let mut source = Source(message.reader(edits));
         let reply = connection.data(&mut source, cleared).await;
@@ -103,15 +86,26 @@ impl Upstream {
         Ok(reply)
     }
 
+    /// Brings the backend to where the client is. It may not have waited for the end of a slow
+    /// message: recipients that were accepted on a connection that is gone must be accepted again.
+    async fn tell(&mut self, identity: &Identity<'_>, mail: &Transaction) -> Result<(), Trouble> {
+        self.connect(identity).await?;
+        if !matches!(self.mail, Mail::Told) {
+            for accepted in &mail.accepted {
+                self.again(mail, accepted).await?;
+            }
+        }
+        Ok(())
+    }
+
     /// A line of a SASL exchange, or a command that is passed on.
     pub(super) async fn command(
         &mut self,
-        identity: &Identity,
+        identity: &Identity<'_>,
         line: &[u8],
         sasl: bool,
     ) -> Result<Reply, Trouble> {
         if !matches!(self.mail, Mail::Sasl) {
-            self.freshen().await?;
             self.connect(identity).await?;
         }
         let Some(connection) = &mut self.connection else { return Err(lost()) };
@@ -128,10 +122,7 @@ impl Upstream {
     pub(super) fn reset(&mut self) {
         match self.mail {
             Mail::Told | Mail::Refused(_) => self.mail = Mail::Stale,
-            Mail::Sasl => {
-                self.connection = None;
-                self.mail = Mail::Unknown;
-            }
+            Mail::Sasl => self.give_up(),
             Mail::Unknown | Mail::Stale => {}
         }
     }
@@ -151,54 +142,51 @@ impl Upstream {
         }
     }
 
-    /// The client has changed what it says of itself (EHLO anew, TLS): the backend is to hear it.
+    /// What the client said in the clear is forgotten (RFC 3207 4.2), at the backend too.
     pub(super) async fn forget(&mut self) {
         self.quit().await;
         self.mail = Mail::Unknown;
         self.authenticated = false;
     }
 
-    /// Drops a connection that the backend has closed, and says RSET where it is due.
-    async fn freshen(&mut self) -> Result<(), Trouble> {
-        let Some(connection) = &mut self.connection else { return Ok(()) };
-        let mut usable = connection.is_usable().await;
-        if usable && matches!(self.mail, Mail::Stale) {
-            usable = connection.rset().await.is_ok();
-        }
-        if matches!(self.mail, Mail::Stale) {
-            self.mail = Mail::Unknown;
-        }
-        if !usable {
-            self.connection = None;
-            if self.authenticated {
-                // Only the client knows the password.
-                return Err(lost());
+    /// Sees to it that there is a connection, at rest or in this mail, that speaks for this client.
+    /// One that is not, because the backend has closed it or the client calls itself something
+    /// else now, is given up.
+    async fn connect(&mut self, identity: &Identity<'_>) -> Result<(), Trouble> {
+        if let Some(connection) = &mut self.connection {
+            let renamed = *self.helo != *identity.helo && !self.authenticated;
+            let mut usable = !renamed && connection.is_usable().await;
+            if let Mail::Stale = self.mail {
+                usable = usable && connection.rset().await.is_ok();
+                self.mail = Mail::Unknown;
             }
-        }
-        Ok(())
-    }
-
-    async fn connect(&mut self, identity: &Identity) -> Result<(), Trouble> {
-        if self.connection.is_none() {
-            if self.authenticated {
-                return Err(lost());
+            if usable {
+                return Ok(());
             }
-            match Box::pin(self.backend.open(identity)).await {
-                Ok(connection) => self.connection = Some(Box::new(connection)),
-                Err(failure) => return Err(failure.into()),
+            if renamed {
+                self.quit().await;
             }
+            self.give_up();
         }
+        if self.authenticated {
+            // Only the client knows the password.
+            return Err(lost());
+        }
+        let connection = Box::pin(self.backend.open(identity)).await?;
+        self.connection = Some(Box::new(connection));
+        self.helo = identity.helo.into();
         Ok(())
     }
 
     /// MAIL where it is due, and RCPT.
-    async fn ask(&mut self, mail: &Transaction, line: &[u8]) -> Result<Reply, Trouble> {
+    async fn ask(&mut self, mail: &Transaction, rcpt: &RcptCommand) -> Result<Reply, Trouble> {
         let Some(connection) = &mut self.connection else { return Err(lost()) };
+        let line = rcpt_line(rcpt);
         if matches!(self.mail, Mail::Told) {
-            let reply = connection.rcpt(line).await;
+            let reply = connection.rcpt(&line).await;
             return self.checked(reply);
         }
-        let replies = connection.mail_and_rcpt(&mail_line(mail), line).await;
+        let replies = connection.mail_and_rcpt(&mail_line(mail), &line).await;
         let (of_mail, of_rcpt) = self.checked(replies)?;
         if !of_mail.is_success() {
             self.mail = Mail::Refused(of_mail.clone());
@@ -209,21 +197,19 @@ impl Upstream {
     }
 
     async fn again(&mut self, mail: &Transaction, rcpt: &RcptCommand) -> Result<(), Trouble> {
-        let reply = self.ask(mail, &rcpt_line(rcpt)).await?;
+        let reply = self.ask(mail, rcpt).await?;
         if reply.is_success() {
             return Ok(());
         }
         // Told once that it is accepted, the client must not hear of a refusal for some of them.
-        self.connection = None;
-        self.mail = Mail::Unknown;
+        self.give_up();
         Err(Trouble { cause: format!("on a new connection: {reply}"), ..lost() })
     }
 
     /// After a failure the connection is not used again.
     fn checked<T>(&mut self, outcome: Result<T, Failure>) -> Result<T, Trouble> {
         outcome.map_err(|failure| {
-            self.connection = None;
-            self.mail = Mail::Unknown;
+            self.give_up();
             failure.into()
         })
     }
@@ -280,8 +266,7 @@ impl From<Failure> for Trouble {
 
 fn mail_line(mail: &Transaction) -> Vec<u8> {
     let mut line = Vec::with_capacity(128);
-    line.extend_from_slice(b"MAIL FROM:");
-    line.extend_from_slice(mail.mail.path.to_string().as_bytes());
+    let _ = write!(line, "MAIL FROM:{}", mail.mail.path);
     // AUTH= is for those who may speak for others: not for us (RFC 4954 5).
     mail.mail.params.write_without_auth(&mut line);
     line
@@ -289,8 +274,7 @@ fn mail_line(mail: &Transaction) -> Vec<u8> {
 
 fn rcpt_line(rcpt: &RcptCommand) -> Vec<u8> {
     let mut line = Vec::with_capacity(128);
-    line.extend_from_slice(b"RCPT TO:");
-    line.extend_from_slice(rcpt.path.to_string().as_bytes());
+    let _ = write!(line, "RCPT TO:{}", rcpt.path);
     rcpt.params.write_to(&mut line);
     line
 }

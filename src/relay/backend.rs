@@ -115,7 +115,7 @@ impl Backend {
 
     /// Connects, tells who the client is and introduces it. What comes back speaks for this client
     /// alone.
-    pub async fn open(&self, identity: &Identity) -> Result<Connection, Failure> {
+    pub async fn open(&self, identity: &Identity<'_>) -> Result<Connection, Failure> {
         let deadline = Instant::now() + self.timeouts.open;
         let known = self.learned.load().as_ref().map_or(XclientAttributes::NONE, |l| l.xclient);
         // Postfix takes XCLIENT before EHLO. Knowing the attributes saves a round trip; if that
@@ -132,7 +132,7 @@ impl Backend {
 
     async fn attempt(
         &self,
-        identity: &Identity,
+        identity: &Identity<'_>,
         known: Option<XclientAttributes>,
         deadline: Instant,
     ) -> Result<Connection, Failure> {
@@ -183,7 +183,7 @@ impl Backend {
     async fn identify(
         &self,
         connection: &mut Connection,
-        identity: &Identity,
+        identity: &Identity<'_>,
         announced: XclientAttributes,
         deadline: Instant,
     ) -> Result<(), Failure> {

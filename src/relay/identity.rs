@@ -13,22 +13,22 @@ use crate::smtp::ehlo::XclientAttributes;
 const VALUE_MAX: usize = 255;
 const COMMAND_MAX: usize = 512;
 
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Identity {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Identity<'a> {
     pub ip: IpAddr,
     pub port: u16,
     /// The forward-confirmed host name.
-    pub name: Option<String>,
+    pub name: Option<&'a str>,
     /// There is no name because DNS could not be asked, not because there is none.
     pub name_temporary: bool,
     /// The PTR name, confirmed or not.
-    pub reverse_name: Option<String>,
+    pub reverse_name: Option<&'a str>,
     /// What the client said in HELO or EHLO.
-    pub helo: String,
+    pub helo: &'a str,
     /// It said EHLO.
     pub esmtp: bool,
     /// Authenticated by us under this name. Not to be set where AUTH is relayed.
-    pub login: Option<String>,
+    pub login: Option<&'a str>,
 }
 
 /// Why an identity can't be told to this backend.
@@ -56,13 +56,13 @@ const LAYOUTS: [&[&[A]]; 4] = [
     &[&[A::NAME], &[A::REVERSE_NAME, A::PORT], &[A::ADDR, A::LOGIN, A::PROTO]],
 ];
 
-impl Identity {
+impl Identity<'_> {
     /// The XCLIENT commands, without CRLF, that tell this identity; only announced attributes.
     pub fn xclient(&self, announced: A) -> Result<Vec<String>, Untellable> {
         if !announced.contains(A::ADDR.with(A::NAME)) {
             return Err(Untellable::NotAnnounced);
         }
-        if let Some(login) = &self.login
+        if let Some(login) = self.login
             && !(announced.contains(A::LOGIN) && fits(login))
         {
             return Err(Untellable::Login);
@@ -99,19 +99,19 @@ impl Identity {
                 IpAddr::V6(ip) => write!(out, " ADDR=IPV6:{ip}"),
             },
             A::PORT => write!(out, " PORT={}", self.port),
-            A::NAME => write!(out, " NAME={}", host_name(self.name.as_deref()).unwrap_or(unknown)),
+            A::NAME => write!(out, " NAME={}", host_name(self.name).unwrap_or(unknown)),
             A::REVERSE_NAME => {
-                let name = host_name(self.reverse_name.as_deref()).unwrap_or(unknown);
+                let name = host_name(self.reverse_name).unwrap_or(unknown);
                 write!(out, " REVERSE_NAME={name}")
             }
             A::PROTO => write!(out, " PROTO={}", if self.esmtp { "ESMTP" } else { "SMTP" }),
-            A::HELO if !self.helo.is_empty() && fits(&self.helo) => {
+            A::HELO if !self.helo.is_empty() && fits(self.helo) => {
                 out.push_str(" HELO=");
-                xtext(&self.helo, out);
+                xtext(self.helo, out);
                 Ok(())
             }
             A::LOGIN => {
-                if let Some(login) = &self.login {
+                if let Some(login) = self.login {
                     out.push_str(" LOGIN=");
                     xtext(login, out);
                 }
@@ -164,14 +164,14 @@ mod tests {
         .with(A::DESTADDR)
         .with(A::DESTPORT);
 
-    fn identity() -> Identity {
+    fn identity() -> Identity<'static> {
         Identity {
             ip: "192.0.2.7".parse().unwrap(),
             port: 4711,
-            name: Some("mx.example.net".into()),
+            name: Some("mx.example.net"),
             name_temporary: false,
-            reverse_name: Some("mx.example.net".into()),
-            helo: "mx.example.net".into(),
+            reverse_name: Some("mx.example.net"),
+            helo: "mx.example.net",
             esmtp: true,
             login: None,
         }
@@ -207,8 +207,8 @@ mod tests {
         let hostile =
             ["a b.example", "a\r\nMAIL", "", ".", "a..b", "-a.example", "192.0.2.7", "é.example"];
         for name in hostile.map(str::to_owned).into_iter().chain([format!("a{}", long_name("b"))]) {
-            let mut unknown = Identity { name: Some(name.clone()), ..identity() };
-            unknown.reverse_name = Some(name);
+            let mut unknown = Identity { name: Some(&name), ..identity() };
+            unknown.reverse_name = Some(&name);
             let commands = unknown.xclient(ALL).unwrap();
             assert!(commands[0].contains(" NAME=[UNAVAILABLE] REVERSE_NAME=[UNAVAILABLE] "));
         }
@@ -217,15 +217,15 @@ mod tests {
             later.xclient(ALL).unwrap()[0]
                 .contains(" NAME=[TEMPUNAVAIL] REVERSE_NAME=[TEMPUNAVAIL] ")
         );
-        let dot = Identity { name: Some("A_b.example.".into()), ..identity() };
+        let dot = Identity { name: Some("A_b.example."), ..identity() };
         assert!(dot.xclient(ALL).unwrap()[0].contains(" NAME=A_b.example "));
     }
 
     #[test]
     fn values_are_xtext() {
         let odd = Identity {
-            helo: "a+b=c d\r\n\u{7f}\u{e9}[]".into(),
-            login: Some("joe@x y".into()),
+            helo: "a+b=c d\r\n\u{7f}\u{e9}[]",
+            login: Some("joe@x y"),
             esmtp: false,
             ..identity()
         };
@@ -237,20 +237,22 @@ mod tests {
 
     #[test]
     fn long_identities_are_divided_and_their_last_command_holds_what_must_last() {
+        let (name, reverse_name) = (long_name("a"), long_name("r"));
+        let (helo, login) = ("h".repeat(255), "l".repeat(256));
         let long = Identity {
             ip: "2001:db8:1111:2222:3333:4444:5555:6666".parse().unwrap(),
-            name: Some(long_name("a")),
+            name: Some(&name),
             ..identity()
         };
-        let b = Identity { helo: "h".repeat(145), ..long.clone() };
-        let c = Identity { helo: "h".repeat(255), ..long.clone() };
+        let b = Identity { helo: &helo[..145], ..long };
+        let c = Identity { helo: &helo, ..long };
         let d = Identity {
-            helo: "h".repeat(255),
-            login: Some("l".repeat(255)),
-            reverse_name: Some(long_name("r")),
+            helo: &helo,
+            login: Some(&login[..255]),
+            reverse_name: Some(&reverse_name),
             ..long
         };
-        for (identity, count) in [(b, 2), (c, 2), (d.clone(), 3)] {
+        for (identity, count) in [(b, 2), (c, 2), (d, 3)] {
             let commands = identity.xclient(ALL).unwrap();
             assert_eq!(commands.len(), count);
             assert!(
@@ -263,7 +265,7 @@ mod tests {
             assert_eq!(all.matches(" NAME=").count(), 1);
             assert!(all.find(" NAME=") < all.find(" REVERSE_NAME="));
         }
-        let too_long = Identity { login: Some("l".repeat(256)), ..d.clone() };
+        let too_long = Identity { login: Some(&login), ..d };
         assert_eq!(too_long.xclient(ALL), Err(Untellable::Login));
         assert_eq!(d.xclient(A::ADDR.with(A::NAME)), Err(Untellable::Login));
     }

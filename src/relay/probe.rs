@@ -142,10 +142,10 @@ async fn open_as(backend: &Backend, client: IpAddr) -> Result<Connection, Probe>
     let identity = Identity {
         ip: client,
         port: 25,
-        name: Some("mail.example.net".to_owned()),
+        name: Some("mail.example.net"),
         name_temporary: false,
-        reverse_name: Some("mail.example.net".to_owned()),
-        helo: "mail.example.net".to_owned(),
+        reverse_name: Some("mail.example.net"),
+        helo: "mail.example.net",
         esmtp: true,
         login: None,
     };

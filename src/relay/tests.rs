@@ -54,14 +54,14 @@ fn backend(script: Script, buffer: usize) -> (Backend, Scripted) {
     (Backend::new(config, Arc::new(Memory(scripted.clone(), buffer))), scripted)
 }
 
-fn client() -> Identity {
+fn client() -> Identity<'static> {
     Identity {
         ip: "192.0.2.7".parse().unwrap(),
         port: 4711,
-        name: Some("mx.example.net".into()),
+        name: Some("mx.example.net"),
         name_temporary: false,
-        reverse_name: Some("mx.example.net".into()),
-        helo: "mx.example.net".into(),
+        reverse_name: Some("mx.example.net"),
+        helo: "mx.example.net",
         esmtp: true,
         login: None,
     }
