@@ -9,10 +9,12 @@ use tokio::time::Instant;
 
 use super::{Check, Context, Findings};
 use crate::dns::BoxFuture;
+use crate::facts::Stage;
 
 /// What came of one check.
 pub struct Ran {
     pub check: &'static str,
+    pub stage: Stage,
     pub findings: Findings,
     pub micros: u64,
     /// Why the findings are those of a failure.
@@ -39,6 +41,7 @@ pub async fn run(checks: &[&dyn Check], cx: &Context<'_>, deadline: Instant) -> 
             if let Some(check) = checks.get(*n) {
                 done.push(Ran {
                     check: check.name(),
+                    stage: check.stage(),
                     findings: findings.unwrap_or_else(|| check.failed()),
                     micros: started.elapsed().as_micros() as u64,
                     failed,
@@ -53,6 +56,7 @@ pub async fn run(checks: &[&dyn Check], cx: &Context<'_>, deadline: Instant) -> 
             if let Some(check) = checks.get(*n) {
                 done.push(Ran {
                     check: check.name(),
+                    stage: check.stage(),
                     findings: check.failed(),
                     micros: started.elapsed().as_micros() as u64,
                     failed: Some("out of time"),
@@ -68,8 +72,8 @@ mod tests {
     use super::*;
     use crate::dns::Budget;
     use crate::dns::fake::FakeDns;
+    use crate::facts::Facts;
     use crate::facts::registry::{DNSBL_HITS, DNSBL_SCORE};
-    use crate::facts::{Facts, Stage};
     use std::time::Duration;
 
     enum Fate {

@@ -11,12 +11,12 @@ use super::tls::TlsFacts;
 
 /// Our Authentication-Results stand on top of our other fields (RFC 8601 4). Forged ones are taken
 /// out now that DKIM has seen them (RFC 8601 5); a trusted host's may be our own.
-pub(super) fn make(
+pub(super) fn make<'a>(
     snapshot: &Snapshot,
     session: &Session,
     facts: &Facts,
     message: &Message,
-    mut results: Vec<AuthResult>,
+    results: impl Iterator<Item = &'a AuthResult>,
     tls: Option<&TlsFacts>,
     tags: Vec<(String, String)>,
 ) -> Edits {
@@ -28,16 +28,8 @@ pub(super) fn make(
             edits.remove.extend(message.header().named(name).map(|field| field.index));
         }
     }
-    if let Some(auth) = session.auth() {
-        results.push(AuthResult {
-            method: "auth",
-            result: "pass",
-            reason: None,
-            properties: vec![("smtp.auth", auth.user.to_string())],
-        });
-    }
     if snapshot.authentication_results && !trusted {
-        edits.prepend = auth_results::print(&snapshot.authserv_id, &results);
+        edits.prepend = auth_results::print(&snapshot.authserv_id, results);
     }
     if snapshot.received {
         edits.prepend.extend(received_line(snapshot, session, facts, tls));

@@ -156,18 +156,14 @@ impl Journal {
     }
 
     /// The mail is over: its record is completed by what was known and found, and handed on.
-    pub(super) fn finish<'a>(
-        &mut self,
-        facts: Option<&Facts>,
-        runs: impl Iterator<Item = &'a CheckRun>,
-    ) {
+    pub(super) fn finish(&mut self, facts: Option<&Facts>, runs: &[CheckRun]) {
         if let Some(record) = &mut self.record
             && self.reporter.keeps_records()
         {
             if let Some(facts) = facts {
                 record.note_facts(facts);
             }
-            record.checks = runs.cloned().collect();
+            record.checks = runs.to_vec();
             note_not_run(record, &self.snapshot, self.stage);
         }
         self.hand_on();
@@ -254,7 +250,7 @@ fn note_not_run(record: &mut Record, snapshot: &Snapshot, stage: Stage) {
         .iter()
         .filter(|check| !ran(check.name()))
         .map(|check| NotRun {
-            check: check.name().to_owned(),
+            check: check.name().into(),
             why: if check.stage() > stage {
                 format!("decided at {}", stage.name())
             } else {

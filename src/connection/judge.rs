@@ -49,7 +49,7 @@ pub(super) struct Judge {
 #[derive(Default)]
 struct Found {
     ran: CheckSet,
-    runs: Vec<(Stage, CheckRun)>,
+    runs: Vec<CheckRun>,
     results: Vec<(Stage, AuthResult)>,
 }
 
@@ -95,7 +95,7 @@ impl Judge {
         });
         self.journal.evaluated(stage, session, facts, &evaluation, &verdict);
         if let (Some(message), Verdict::Pass { .. }) = (message, &verdict) {
-            let results = self.found.results.iter().map(|(_, result)| result.clone()).collect();
+            let results = self.found.results.iter().map(|(_, result)| result);
             let tls = self.tls.as_ref();
             self.edits = super::edits::make(
                 &self.snapshot,
@@ -152,8 +152,7 @@ impl Judge {
 
     /// The mail, or the session in the middle of one, is over.
     pub(super) fn finish(&mut self) {
-        let runs = self.found.runs.iter().map(|(_, run)| run);
-        self.journal.finish(self.facts.as_ref(), runs);
+        self.journal.finish(self.facts.as_ref(), &self.found.runs);
     }
 
     fn forget_from(&mut self, stage: Stage) {
@@ -161,10 +160,10 @@ impl Judge {
             facts.forget_from(stage);
             self.snapshot.rates.forget_mail(facts);
         }
-        self.found.runs.retain(|(of, _)| *of < stage);
+        self.found.runs.retain(|run| run.stage < stage);
         self.found.results.retain(|(of, _)| *of < stage);
         self.found.ran = CheckSet::EMPTY;
-        for (_, run) in &self.found.runs {
+        for run in &self.found.runs {
             self.found.ran.insert(CheckSet::of(&run.check).unwrap_or_default());
         }
     }
@@ -195,6 +194,7 @@ impl Judge {
         }
         if stage >= Stage::Mail && facts.get(registry::FROM).is_none() {
             known::mail(facts, session, self.tls.as_ref());
+            self.found.results.extend(session.auth().map(|auth| (Stage::Mail, known::login(auth))));
             snapshot.rates.count(What::Messages, facts, now).await;
             snapshot.rates.peek(facts, now).await;
         }
@@ -242,20 +242,13 @@ impl Judge {
                 dns: &budget,
                 now: clock::unix_seconds(),
             };
-            let stages: Vec<Stage> = checks.iter().map(|check| check.stage()).collect();
-            let names: Vec<&str> = checks.iter().map(|check| check.name()).collect();
             for ran in runner::run(&checks, &cx, deadline + GRACE).await {
-                let known = names.iter().position(|name| *name == ran.check);
-                let of = known.and_then(|n| stages.get(n)).copied().unwrap_or(stage);
-                let name = ran.check;
-                self.take(of, ran);
-                if let Some(facts) = &mut self.facts {
-                    snapshot.rules.settle(name, stage, facts);
-                }
+                self.take(stage, ran);
             }
         }
     }
 
+    /// Takes over what a check found; what it did not find is known to be nothing.
     fn take(&mut self, stage: Stage, ran: runner::Ran) {
         let facts = self.facts.get_or_insert_with(Facts::new);
         for (field, key, value) in ran.findings.values {
@@ -264,16 +257,17 @@ impl Judge {
                 None => facts.set(field, value),
             }
         }
+        self.snapshot.rules.settle(ran.check, stage, facts);
         self.found.ran.insert(CheckSet::of(ran.check).unwrap_or_default());
-        self.found.results.extend(ran.findings.results.into_iter().map(|result| (stage, result)));
-        let run = CheckRun {
-            check: ran.check.to_owned(),
-            stage,
+        let results = ran.findings.results.into_iter().map(|result| (ran.stage, result));
+        self.found.results.extend(results);
+        self.found.runs.push(CheckRun {
+            check: ran.check.into(),
+            stage: ran.stage,
             micros: ran.micros,
-            failed: ran.failed.map(str::to_owned),
+            failed: ran.failed.map(Into::into),
             evidence: ran.findings.evidence,
-        };
-        self.found.runs.push((stage, run));
+        });
     }
 
     /// What is needed though no rule asks: the name that the backend is told, and what

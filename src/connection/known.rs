@@ -4,8 +4,9 @@ use std::net::SocketAddr;
 
 use crate::facts::Facts;
 use crate::facts::registry as field;
+use crate::message::AuthResult;
 use crate::relay::Identity;
-use crate::session::Session;
+use crate::session::{Authenticated, Session};
 use crate::smtp::address::{ForwardPath, HeloForm, Mailbox, ReversePath, helo_form, literal_ip};
 use crate::smtp::params::RcptCommand;
 
@@ -64,6 +65,16 @@ pub(super) fn mail(facts: &mut Facts, session: &Session, tls: Option<&TlsFacts>)
     facts.set(field::AUTH_OK, auth.is_some());
     facts.set(field::AUTH_USER, auth.map_or("", |auth| &auth.user));
     facts.set(field::AUTH_MECHANISM, auth.map_or("", |auth| auth.mechanism));
+}
+
+/// What Authentication-Results say of a login (RFC 8601 2.7.4).
+pub(super) fn login(auth: &Authenticated) -> AuthResult {
+    AuthResult {
+        method: "auth",
+        result: "pass",
+        reason: None,
+        properties: vec![("smtp.auth", auth.user.to_string())],
+    }
 }
 
 /// The recipient that is being asked about.

@@ -2,6 +2,8 @@
 //! matched, and what was said. Log lines, the demonstration's lines and the tests' expectations are
 //! read from it. It serialises; a change that old readers would misread gets a new version.
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
 
 use crate::facts::{Facts, Stage, Value};
@@ -47,7 +49,7 @@ pub struct Client {
 /// One fact that the decision was made from.
 #[derive(Debug, Clone, Serialize, Deserialize, PartialEq, Eq)]
 pub struct Fact {
-    pub field: String,
+    pub field: Cow<'static, str>,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub key: Option<String>,
     pub value: Value,
@@ -55,19 +57,19 @@ pub struct Fact {
 
 #[derive(Debug, Clone, Serialize, Deserialize, PartialEq)]
 pub struct CheckRun {
-    pub check: String,
+    pub check: Cow<'static, str>,
     pub stage: Stage,
     pub micros: u64,
     /// Why it found nothing: out of time, or a fault of ours.
     #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub failed: Option<String>,
+    pub failed: Option<Cow<'static, str>>,
     #[serde(skip_serializing_if = "serde_json::Value::is_null", default)]
     pub evidence: serde_json::Value,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize, PartialEq, Eq)]
 pub struct NotRun {
-    pub check: String,
+    pub check: Cow<'static, str>,
     pub why: String,
 }
 
@@ -123,7 +125,7 @@ impl Record {
         self.facts = facts
             .iter()
             .map(|(field, key, value)| Fact {
-                field: field.name().to_owned(),
+                field: field.name().into(),
                 key: key.map(str::to_owned),
                 value: value.clone(),
             })

@@ -23,10 +23,11 @@ pub struct AuthResult {
 }
 
 /// The whole field, with its final CRLF. Without results it says `none`.
-pub fn print(authserv_id: &str, results: &[AuthResult]) -> Vec<u8> {
+pub fn print<'a>(authserv_id: &str, results: impl IntoIterator<Item = &'a AuthResult>) -> Vec<u8> {
     let mut out = String::from("Authentication-Results: ");
     out.push_str(&printed(authserv_id));
-    if results.is_empty() {
+    let mut results = results.into_iter().peekable();
+    if results.peek().is_none() {
         out.push_str("; none");
     }
     for result in results {

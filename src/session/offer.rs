@@ -2,6 +2,8 @@
 //! backend lacks would make senders bounce mail, one that we don't understand would let them say
 //! what we can't check.
 
+use std::io::Write as _;
+
 use crate::smtp::ehlo::Capabilities;
 
 use super::settings::Settings;
@@ -55,37 +57,30 @@ impl Offer<'_> {
         }
     }
 
+    /// The whole reply to EHLO.
     pub(super) fn write_to(&self, out: &mut Vec<u8>) {
-        let mut lines: Vec<String> = vec![self.settings.hostname.clone()];
-        lines.push("PIPELINING".into());
-        lines.push(format!("SIZE {}", self.size()));
-        if self.settings.pass_vrfy {
-            lines.push("VRFY".into());
-        }
-        if self.settings.pass_etrn && self.backend.is_some_and(|backend| backend.etrn) {
-            lines.push("ETRN".into());
-        }
-        if self.starttls() {
-            lines.push("STARTTLS".into());
-        }
+        // Writing to a vector cannot fail.
+        let _ = write!(out, "250-{}\r\n250-PIPELINING\r\n", self.settings.hostname);
+        let _ = write!(out, "250-SIZE {}\r\n", self.size());
+        let mut keyword = |offered: bool, keyword: &str| {
+            if offered {
+                let _ = write!(out, "250-{keyword}\r\n");
+            }
+        };
+        keyword(self.settings.pass_vrfy, "VRFY");
+        let etrn = self.backend.is_some_and(|backend| backend.etrn);
+        keyword(self.settings.pass_etrn && etrn, "ETRN");
+        keyword(self.starttls(), "STARTTLS");
         if self.auth() && self.tls && !self.authenticated {
-            let mechanisms: Vec<_> = self.mechanisms().collect();
-            if !mechanisms.is_empty() {
-                lines.push(format!("AUTH {}", mechanisms.join(" ")));
-            }
+            let mechanisms = self
+                .mechanisms()
+                .fold(String::from("AUTH"), |line, mechanism| line + " " + mechanism);
+            keyword(mechanisms != "AUTH", &mechanisms);
         }
-        lines.push("ENHANCEDSTATUSCODES".into());
-        for keyword in ["8BITMIME", "DSN", "SMTPUTF8"] {
-            if self.has(keyword) {
-                lines.push(keyword.into());
-            }
+        keyword(true, "ENHANCEDSTATUSCODES");
+        for name in ["8BITMIME", "DSN", "SMTPUTF8"] {
+            keyword(self.has(name), name);
         }
-        lines.push("HELP".into());
-        let last = lines.len() - 1;
-        for (n, line) in lines.iter().enumerate() {
-            out.extend_from_slice(if n == last { b"250 " } else { b"250-" });
-            out.extend_from_slice(line.as_bytes());
-            out.extend_from_slice(b"\r\n");
-        }
+        out.extend_from_slice(b"250 HELP\r\n");
     }
 }
