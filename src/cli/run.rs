@@ -7,8 +7,8 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::app::build::Shared;
 use crate::app::listen::{self, Bound};
 use crate::app::workers::{self, Workers};
-use crate::app::{Program, Server, privileges, server};
-use crate::config::render::render;
+use crate::app::{Program, Server, privileges};
+use crate::config::render::{log_lines, render};
 use crate::config::{Config, LogFormat, LogTo};
 use crate::observe::sink::{Sink, Target};
 use crate::observe::{Format, Level, Log, Reporter};
@@ -87,7 +87,7 @@ async fn serve(
     let mut hangup = signals(SignalKind::hangup())?;
     let mut terminate = signals(SignalKind::terminate())?;
     let mut interrupt = signals(SignalKind::interrupt())?;
-    for line in server::lines(&program.warnings) {
+    for line in log_lines(&program.warnings) {
         reporter.event(Level::Warning, &line);
     }
     let shared = Shared::new(Arc::new(TcpDial));

@@ -99,3 +99,17 @@ fn when_xclient_permission_is_taken_away_mail_is_deferred() {
     assert!(!postfix.log.text().contains("client=localhost"));
     mended(&postfix, &portcullis, &["smtpd_authorized_xclient_hosts=127.0.0.0/8"]);
 }
+
+#[test]
+fn a_port_that_is_shut_opens_for_another_backend() {
+    let (bad, _nsd, portcullis) =
+        refuses(&["smtpd_authorized_xclient_hosts="], &["does not announce XCLIENT"]);
+    let good = Postfix::start();
+    let file = portcullis.dir().path().join("portcullis.toml");
+    let config = std::fs::read_to_string(file).unwrap();
+    let backend = |postfix: &Postfix| format!("127.0.0.1:{}", postfix.mx);
+    assert!(config.contains(&backend(&bad)));
+    let config = config.replace(&backend(&bad), &backend(&good));
+    portcullis.dir().write("portcullis.toml", &config);
+    mended(&good, &portcullis, &[]);
+}
