@@ -232,10 +232,7 @@ fn spool(config: &config::Spool, shared: &mut Shared) -> Result<Arc<SpoolSpace>,
     {
         return Ok(space.clone());
     }
-    let dir = config
-        .directory
-        .clone()
-        .unwrap_or_else(|| std::env::temp_dir().join(format!("portcullis-{}", std::process::id())));
+    let dir = config.directory.clone().unwrap_or_else(std::env::temp_dir);
     let space = SpoolSpace::new(SpoolConfig {
         dir: dir.clone(),
         memory_per_message: config.memory_per_message,

@@ -8,6 +8,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
+
 /// Files of ours carry this prefix for the moment in which they have a name.
 const PREFIX: &str = "portcullis-spool-";
 /// The first piece of memory of a body, and the largest one.
@@ -16,7 +19,8 @@ const LARGE: usize = 64 << 10;
 
 #[derive(Debug, Clone)]
 pub struct SpoolConfig {
-    /// Private to this process; created with mode 0700.
+    /// Private to this process, or one that everybody may make files in, such as /tmp; created with
+    /// mode 0700 if it is not there.
     pub dir: PathBuf,
     /// Octets of a body that stay in memory; 256 KiB is usual.
     pub memory_per_message: u64,
@@ -66,14 +70,17 @@ impl SpoolSpace {
     pub fn new(config: SpoolConfig) -> io::Result<Arc<Self>> {
         DirBuilder::new().recursive(true).mode(0o700).create(&config.dir)?;
         let mode = std::fs::metadata(&config.dir)?.permissions().mode();
-        if mode & 0o022 != 0 {
-            // Not changed here: it may be /tmp.
+        // In /tmp and its like everybody may make files, and nobody touch those of others.
+        let sticky = mode & 0o1000 != 0;
+        if mode & 0o022 != 0 && !sticky {
             return Err(io::Error::new(
                 io::ErrorKind::PermissionDenied,
                 format!("{} may be written by others; it must be private", config.dir.display()),
             ));
         }
-        sweep(&config.dir)?;
+        if !sticky {
+            sweep(&config.dir)?;
+        }
         Ok(Arc::new(SpoolSpace {
             config,
             memory: AtomicU64::new(0),
@@ -89,6 +96,16 @@ impl SpoolSpace {
 
     /// A new file, readable by us only, that is gone when its descriptor is closed.
     fn nameless_file(&self) -> io::Result<File> {
+        let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
+        match rustix::fs::open(&self.config.dir, flags, Mode::RUSR | Mode::WUSR) {
+            Ok(file) => Ok(file.into()),
+            // Some file systems know only files that have a name at first.
+            Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::NOENT) => self.unnamed_file(),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn unnamed_file(&self) -> io::Result<File> {
         let mut options = OpenOptions::new();
         options.read(true).write(true).create_new(true).mode(0o600);
         loop {
@@ -301,5 +318,48 @@ impl SpoolFile {
         share.take_disk(bytes.len() as u64)?;
         self.file.write_all(bytes)?;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Read as _;
+    use std::os::unix::fs::{FileExt as _, MetadataExt as _};
+
+    fn space(name: &str, mode: u32) -> (PathBuf, io::Result<Arc<SpoolSpace>>) {
+        let dir = std::env::temp_dir().join(format!("{name}-{}", std::process::id()));
+        std::fs::create_dir_all(&dir).unwrap();
+        std::fs::set_permissions(&dir, std::fs::Permissions::from_mode(mode)).unwrap();
+        std::fs::write(dir.join(format!("{PREFIX}1-1")), "").unwrap();
+        let (memory_per_message, memory_total, disk_total) = (1, 1, 1);
+        let config = SpoolConfig { dir: dir.clone(), memory_per_message, memory_total, disk_total };
+        (dir, SpoolSpace::new(config))
+    }
+
+    #[test]
+    fn a_file_has_no_name_whichever_way_it_was_made() {
+        let (dir, space) = space("spool-nameless", 0o700);
+        let space = space.unwrap();
+        assert_eq!(std::fs::read_dir(&dir).unwrap().count(), 0, "what was left over is removed");
+        for file in [space.nameless_file(), space.unnamed_file()] {
+            let mut file = file.unwrap();
+            assert_eq!(std::fs::read_dir(&dir).unwrap().count(), 0);
+            let about = file.metadata().unwrap();
+            assert_eq!((about.nlink(), about.mode() & 0o777), (0, 0o600));
+            file.write_all_at(b"body", 0).unwrap();
+            let mut text = String::new();
+            file.read_to_string(&mut text).unwrap();
+            assert_eq!(text, "body");
+        }
+        std::fs::remove_dir(&dir).unwrap();
+    }
+
+    #[test]
+    fn in_a_directory_for_all_nothing_of_others_is_touched() {
+        let (dir, space) = space("spool-shared", 0o1777);
+        assert!(space.unwrap().nameless_file().is_ok());
+        assert_eq!(std::fs::read_dir(&dir).unwrap().count(), 1);
+        std::fs::remove_dir_all(&dir).unwrap();
     }
 }
