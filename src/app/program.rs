@@ -4,7 +4,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::config::load::Loaded;
+use crate::config::render::log_line;
 use crate::config::{self, Config};
+use crate::observe::{Level, Reporter};
 use crate::policy::diagnostic::{Diagnostic, Severity, Source};
 use crate::policy::{self, RuleFile, RuleSet, TestOutcome};
 
@@ -114,6 +116,17 @@ fn failures(test: &TestOutcome) -> Vec<Diagnostic> {
 /// What a list is called in rules: its real name may hold a secret key.
 fn shown(list: &config::DnsList) -> String {
     list.display.clone().unwrap_or_else(|| list.name.clone())
+}
+
+/// Tells the log of each.
+pub fn report(found: &[Diagnostic], reporter: &dyn Reporter) {
+    for found in found {
+        let level = match found.severity {
+            Severity::Error => Level::Error,
+            Severity::Warning => Level::Warning,
+        };
+        reporter.event(level, &log_line(found));
+    }
 }
 
 pub fn profile_name(profile: config::Profile) -> &'static str {

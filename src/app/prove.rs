@@ -22,43 +22,62 @@ pub enum Proof {
     Unsafe,
 }
 
-/// Tries once, and says what came of it.
-pub async fn prove(backend: &Backend, hostname: &str, reporter: &dyn Reporter) -> Proof {
+/// What came of one try, and in words.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outcome {
+    pub proof: Proof,
+    text: String,
+}
+
+/// Tries once.
+pub async fn prove(backend: &Backend, hostname: &str) -> Outcome {
     let name = &backend.config().name;
     let outcome = probe(backend, hostname).await;
-    match &outcome {
-        Probe::Safe(_) => backend.set_proved(true),
+    let proof = match &outcome {
+        Probe::Safe(_) => Proof::Safe,
+        Probe::Unreachable(_) => Proof::Unreachable,
+        _ => Proof::Unsafe,
+    };
+    match proof {
         // One that was safe and is down stays in use: its clients get 451.
-        Probe::Unreachable(_) => {}
-        _ => backend.set_proved(false),
+        Proof::Unreachable => {}
+        _ => backend.set_proved(proof == Proof::Safe),
     }
-    match &outcome {
-        Probe::Safe(_) => {
-            reporter.event(Level::Info, &format!("backend {name}: {outcome}"));
-            Proof::Safe
-        }
-        Probe::Unreachable(_) => {
-            reporter.event(Level::Warning, &format!("backend {name}: {outcome}"));
-            Proof::Unreachable
-        }
-        _ => {
-            let text = format!("backend {name} is not used: {outcome}");
-            reporter.event(Level::Error, &text);
-            Proof::Unsafe
-        }
+    let text = match proof {
+        Proof::Unsafe => format!("backend {name} is not used: {outcome}"),
+        _ => format!("backend {name}: {outcome}"),
+    };
+    Outcome { proof, text }
+}
+
+impl Outcome {
+    pub fn report(&self, reporter: &dyn Reporter) {
+        let level = match self.proof {
+            Proof::Safe => Level::Info,
+            Proof::Unreachable => Level::Warning,
+            Proof::Unsafe => Level::Error,
+        };
+        reporter.event(level, &self.text);
     }
 }
 
-/// Tries until it is proved.
+/// Tries until it is proved, and says whatever is new.
 pub async fn prove_until_safe(
     backend: Arc<Backend>,
     hostname: String,
     reporter: Arc<dyn Reporter>,
-    mut last: Proof,
+    mut last: Outcome,
 ) {
-    while last != Proof::Safe {
-        let wait = if last == Proof::Unsafe { AGAIN_UNSAFE } else { AGAIN_UNREACHABLE };
-        tokio::time::sleep(wait).await;
-        last = prove(&backend, &hostname, &*reporter).await;
+    while last.proof != Proof::Safe {
+        tokio::time::sleep(match last.proof {
+            Proof::Unsafe => AGAIN_UNSAFE,
+            _ => AGAIN_UNREACHABLE,
+        })
+        .await;
+        let outcome = prove(&backend, &hostname).await;
+        if outcome != last {
+            outcome.report(&*reporter);
+        }
+        last = outcome;
     }
 }

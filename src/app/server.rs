@@ -12,7 +12,6 @@ use tokio::task::AbortHandle;
 use tokio::time::timeout;
 
 use crate::checks::dnsbl::Dnsbl;
-use crate::config::render::log_lines;
 use crate::config::{self, Config};
 use crate::connection::{Door, Snapshot};
 use crate::observe::{Level, Reporter};
@@ -23,7 +22,7 @@ use super::accept::{Acceptor, Generation, Port, lock};
 use super::build::{Built, Shared, build};
 use super::listen::Bound;
 use super::lists;
-use super::program::Program;
+use super::program::{Program, report};
 use super::prove::{Proof, prove, prove_until_safe};
 use super::workers::Workers;
 
@@ -96,20 +95,17 @@ impl Server {
         let generation = self.current.load_full();
         lists::test(&self.dnsbl, generation.snapshot.dns.clone()).await;
         self.watch_lists(&generation.snapshot);
-        let backends = backends_of(&generation);
-        let mut proofs = Vec::new();
-        for backend in backends {
-            let proof = prove(&backend, &generation.snapshot.hostname, &*self.reporter).await;
-            self.keep_proving(&backend, proof);
-            proofs.push((backend, proof));
+        let mut not_safe = Vec::new();
+        for backend in backends_of(&generation) {
+            if self.prove(&backend, &generation.snapshot.hostname).await == Proof::Unsafe {
+                not_safe.push(backend);
+            }
         }
         for n in 0..self.bound.len() {
             let Some((bound, (_, door))) = self.bound.get(n).zip(generation.doors.get(n)) else {
                 continue;
             };
-            let shut = proofs.iter().any(|(backend, proof)| {
-                Arc::ptr_eq(backend, &door.backend) && *proof == Proof::Unsafe
-            });
+            let shut = not_safe.iter().any(|backend| Arc::ptr_eq(backend, &door.backend));
             let port = self.port(bound.clone());
             if !shut {
                 port.open()?;
@@ -147,18 +143,14 @@ impl Server {
         let program = match Program::load(&path) {
             Ok(program) => program,
             Err(errors) => {
-                for line in log_lines(&errors) {
-                    self.reporter.event(Level::Error, &line);
-                }
+                report(&errors, &*self.reporter);
                 let generation = self.current.load().snapshot.generation;
                 let text = format!("reload refused; generation {generation} stays in force");
                 self.reporter.event(Level::Error, &text);
                 return false;
             }
         };
-        for line in log_lines(&program.warnings) {
-            self.reporter.event(Level::Warning, &line);
-        }
+        report(&program.warnings, &*self.reporter);
         match build(&program, &mut self.shared) {
             Ok(built) => self.swap(program, built).await,
             Err(error) => {
@@ -186,8 +178,7 @@ impl Server {
         }
         // A backend that was not in use before is proved before it is used.
         for backend in &built.backends {
-            let proof = prove(backend, &program.config.hostname, &*self.reporter).await;
-            self.keep_proving(backend, proof);
+            self.prove(backend, &program.config.hostname).await;
         }
         lists::test(&built.dnsbl, built.snapshot.dns.clone()).await;
         self.current.store(Arc::new(generation));
@@ -203,12 +194,17 @@ impl Server {
         self.reporter.event(Level::Info, &text);
     }
 
-    fn keep_proving(&mut self, backend: &Arc<Backend>, proof: Proof) {
+    /// Tries once, and goes on trying beside the sessions as long as it takes.
+    async fn prove(&mut self, backend: &Arc<Backend>, hostname: &str) -> Proof {
+        let outcome = prove(backend, hostname).await;
+        outcome.report(&*self.reporter);
+        let proof = outcome.proof;
         if proof != Proof::Safe {
-            let hostname = self.config.hostname.clone();
-            let task = prove_until_safe(backend.clone(), hostname, self.reporter.clone(), proof);
+            let (backend, hostname) = (backend.clone(), hostname.to_owned());
+            let task = prove_until_safe(backend, hostname, self.reporter.clone(), outcome);
             self.errands.push(tokio::spawn(task).abort_handle());
         }
+        proof
     }
 
     fn watch_lists(&mut self, snapshot: &Snapshot) {

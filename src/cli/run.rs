@@ -6,9 +6,10 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::app::build::Shared;
 use crate::app::listen::{self, Bound};
+use crate::app::program::{Program, report};
 use crate::app::workers::{self, Workers};
-use crate::app::{Program, Server, privileges};
-use crate::config::render::{log_lines, render};
+use crate::app::{Server, privileges};
+use crate::config::render::render;
 use crate::config::{Config, LogFormat, LogTo};
 use crate::observe::sink::{Sink, Target};
 use crate::observe::{Format, Level, Log, Reporter};
@@ -87,9 +88,7 @@ async fn serve(
     let mut hangup = signals(SignalKind::hangup())?;
     let mut terminate = signals(SignalKind::terminate())?;
     let mut interrupt = signals(SignalKind::interrupt())?;
-    for line in log_lines(&program.warnings) {
-        reporter.event(Level::Warning, &line);
-    }
+    report(&program.warnings, &*reporter);
     let shared = Shared::new(Arc::new(TcpDial));
     let workers = Workers::start().map_err(|error| error.to_string())?;
     let mut server = Server::new(&program, Some(path), shared, bound, workers, reporter.clone())?;

@@ -22,25 +22,19 @@ pub fn render(diagnostics: &[Diagnostic], colour: bool) -> String {
     text
 }
 
-/// Diagnostics for the log: one line each, with file, line and column.
-pub fn log_lines(found: &[Diagnostic]) -> Vec<String> {
-    found
-        .iter()
-        .map(|found| {
-            let place = match &found.place {
-                Some((source, span)) => {
-                    let before = source.text.get(..span.start).unwrap_or(&source.text);
-                    let line = before.matches('\n').count() + 1;
-                    let column = before.len() - before.rfind('\n').map_or(0, |at| at + 1) + 1;
-                    format!("{}:{line}:{column}: ", source.path.display())
-                }
-                None => String::new(),
-            };
-            let word = if found.severity == Severity::Error { "error" } else { "warning" };
-            let help: String = found.help.iter().map(|help| format!("; {help}")).collect();
-            format!("{place}{word}[{}]: {}{help}", found.code, found.message)
-        })
-        .collect()
+/// In one line for the log, with file, line and column; the log says how grave it is.
+pub fn log_line(found: &Diagnostic) -> String {
+    let place = match &found.place {
+        Some((source, span)) => {
+            let before = source.text.get(..span.start).unwrap_or(&source.text);
+            let line = before.matches('\n').count() + 1;
+            let column = before.len() - before.rfind('\n').map_or(0, |at| at + 1) + 1;
+            format!("{}:{line}:{column}: ", source.path.display())
+        }
+        None => String::new(),
+    };
+    let help: String = found.help.iter().map(|help| format!("; {help}")).collect();
+    format!("{place}{} [{}]{help}", found.message, found.code)
 }
 
 fn group(diagnostic: &Diagnostic) -> Group<'_> {

@@ -116,7 +116,7 @@ impl Server {
         let Built { snapshot, doors, dnsbl, backends } = build(&program, &mut shared).unwrap();
         let log = Arc::new(Log::default());
         if world.proved {
-            prove(&backends[0], HOSTNAME, &*log).await;
+            prove(&backends[0], HOSTNAME).await.report(&*log);
         }
         dnsbl.probe_all(&Budget::new(dns.resolver(), 100, Duration::from_secs(1))).await;
         let proofs = backend.seen().len();
