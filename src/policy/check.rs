@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 
+use super::check_value::Compared;
 use super::diagnostic::{Diagnostic, nearest};
 use super::expr::{Expr, Leaf, Test};
 use super::list::List;
@@ -56,8 +57,8 @@ pub(super) struct Named {
 }
 
 impl Named {
-    pub(super) fn leaf(self, test: Test) -> Expr {
-        Expr::Leaf(Box::new(Leaf::new(self.id, self.key, self.stage, test)))
+    pub(super) fn leaf(&self, test: Test) -> Expr {
+        Expr::Leaf(Box::new(Leaf::new(self.id, self.key.clone(), self.stage, test)))
     }
 
     pub(super) fn is_list(&self) -> bool {
@@ -66,10 +67,6 @@ impl Named {
 
     pub(super) fn nocase(&self) -> bool {
         matches!(self.ty, Type::TextNoCase | Type::Domain | Type::Address)
-    }
-
-    pub(super) fn is_text(&self) -> bool {
-        matches!(self.ty, Type::Text | Type::TextNoCase | Type::Domain | Type::Address)
     }
 }
 
@@ -94,10 +91,7 @@ impl Checker<'_, '_> {
             Ast::And(parts) => self.all(parts).map(|parts| Expr::And(parts.into())),
             Ast::Or(parts) => self.all(parts).map(|parts| Expr::Or(parts.into())),
             Ast::Not(inner) => self.expr(inner).map(not),
-            Ast::Alone(operand) => {
-                let expr = self.alone(operand)?;
-                Some(expr)
-            }
+            Ast::Alone(operand) => self.alone(operand),
             Ast::Compare { left, op, op_span, right } => self.compare(left, *op, op_span, right),
         }
     }
@@ -146,7 +140,8 @@ impl Checker<'_, '_> {
             }
             (Kind::Field(name, key), value) => {
                 let field = self.field(name, key.as_ref(), &left.span)?;
-                self.test(name, field, op, op_span, value, &right.span)
+                let span = &right.span;
+                self.test(&Compared { name, field: &field, op, op_span, value, span })
             }
             (Kind::Str(_) | Kind::Int(_), Kind::Field(name, key))
                 if matches!(op, Op::In | Op::NotIn) =>
@@ -158,7 +153,9 @@ impl Checker<'_, '_> {
                     self.error("P0401", op_span, message).help.push(help);
                     return None;
                 }
-                let found = self.test(name, field, Op::Equal, op_span, &left.kind, &left.span)?;
+                let (value, span) = (&left.kind, &left.span);
+                let equal = Compared { name, field: &field, op: Op::Equal, op_span, value, span };
+                let found = self.test(&equal)?;
                 Some(if op == Op::NotIn { not(found) } else { found })
             }
             (_, Kind::Field(name, _)) => {
@@ -230,7 +227,7 @@ impl Checker<'_, '_> {
                 && !zones.iter().any(|zone| zone.eq_ignore_ascii_case(&lower))
             {
                 let names: Vec<&str> = zones.iter().map(String::as_str).collect();
-                let help = suggest(&lower, &names, "configure it with [[dnsbl.zone]]");
+                let help = suggest(&lower, &names, "configure it with [[dnsbl]]");
                 self.error("P0207", span, format!("no DNS list is called `{key}`")).help.push(help);
                 return None;
             }

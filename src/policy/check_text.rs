@@ -4,6 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::check::{Checker, Named, suggest, type_name};
+use super::check_value::Compared;
 use super::expr::Test;
 use super::list::{self, List, ListType, TextSet};
 use super::parser::{Kind, Op, Operand};
@@ -13,15 +14,8 @@ use crate::facts::Type;
 const REGEX_MAX: usize = 256 * 1024;
 
 impl Checker<'_, '_> {
-    pub(super) fn string(
-        &mut self,
-        name: &str,
-        field: &Named,
-        op: Op,
-        op_span: &Range<usize>,
-        value: &Kind,
-        span: &Range<usize>,
-    ) -> Option<Test> {
+    pub(super) fn string(&mut self, compared: &Compared<'_>) -> Option<Test> {
+        let Compared { name, field, op, op_span, value, span } = *compared;
         let nocase = field.nocase();
         match (op, value) {
             (Op::Equal, Kind::Str(text)) => {
@@ -68,7 +62,7 @@ impl Checker<'_, '_> {
             (Op::EndsWith, Kind::Str(part)) => Some(Test::EndsWith(fold(part, nocase), nocase)),
             (Op::Less | Op::AtMost | Op::Greater | Op::AtLeast, _) => {
                 let ty = type_name(field);
-                let ops = if field.is_text() && matches!(field.ty, Type::Domain | Type::Address) {
+                let ops = if matches!(field.ty, Type::Domain | Type::Address) {
                     OPS_DOMAIN
                 } else {
                     OPS_TEXT

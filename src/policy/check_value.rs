@@ -9,16 +9,19 @@ use super::parser::{Kind, Op};
 use super::units::{duration, size};
 use crate::facts::Type;
 
+/// A comparison of a field with a value, and where its parts stand.
+pub(super) struct Compared<'a> {
+    pub(super) name: &'a str,
+    pub(super) field: &'a Named,
+    pub(super) op: Op,
+    pub(super) op_span: &'a Range<usize>,
+    pub(super) value: &'a Kind,
+    pub(super) span: &'a Range<usize>,
+}
+
 impl Checker<'_, '_> {
-    pub(super) fn test(
-        &mut self,
-        name: &str,
-        field: Named,
-        op: Op,
-        op_span: &Range<usize>,
-        value: &Kind,
-        span: &Range<usize>,
-    ) -> Option<Expr> {
+    pub(super) fn test(&mut self, compared: &Compared<'_>) -> Option<Expr> {
+        let Compared { name, field, op, op_span, .. } = *compared;
         if field.is_list() && op == Op::NotEqual {
             let message =
                 format!("`{name}` holds any number of values: `!=` would hold for any other");
@@ -31,17 +34,14 @@ impl Checker<'_, '_> {
             Op::NotIn => (Op::In, true),
             other => (other, false),
         };
+        let compared = &Compared { op: positive, ..*compared };
         let test = match field.ty {
-            Type::Bool => {
-                return self.bool(name, field, positive, negated, op_span, value, span);
-            }
-            Type::Int | Type::Size | Type::Duration => {
-                self.int(name, &field, positive, op_span, value, span)?
-            }
-            Type::Ip => self.ip(name, positive, op_span, value, span)?,
-            Type::Enum(names) => self.name_of(name, names, positive, op_span, value, span)?,
+            Type::Bool => return self.bool(compared, negated),
+            Type::Int | Type::Size | Type::Duration => self.int(compared)?,
+            Type::Ip => self.ip(compared)?,
+            Type::Enum(names) => self.name_of(compared, names)?,
             Type::Text | Type::TextNoCase | Type::Domain | Type::Address => {
-                self.string(name, &field, positive, op_span, value, span)?
+                self.string(compared)?
             }
             // No field is a list of lists.
             Type::List(_) => return None,
@@ -74,17 +74,8 @@ impl Checker<'_, '_> {
         self.error("P0303", span, format!("`{name}` is compared with {wanted}, this is {found}"));
     }
 
-    #[allow(clippy::too_many_arguments)]
-    pub(super) fn bool(
-        &mut self,
-        name: &str,
-        field: Named,
-        op: Op,
-        negated: bool,
-        op_span: &Range<usize>,
-        value: &Kind,
-        span: &Range<usize>,
-    ) -> Option<Expr> {
+    fn bool(&mut self, compared: &Compared<'_>, negated: bool) -> Option<Expr> {
+        let Compared { name, field, op, op_span, value, span } = *compared;
         if op != Op::Equal {
             self.no_operator(name, "a bool", op, op_span, "== and !=, or none at all");
             return None;
@@ -97,15 +88,8 @@ impl Checker<'_, '_> {
         Some(if *wanted == negated { not(leaf) } else { leaf })
     }
 
-    pub(super) fn int(
-        &mut self,
-        name: &str,
-        field: &Named,
-        op: Op,
-        op_span: &Range<usize>,
-        value: &Kind,
-        span: &Range<usize>,
-    ) -> Option<Test> {
+    fn int(&mut self, compared: &Compared<'_>) -> Option<Test> {
+        let Compared { name, field, op, op_span, value, span } = *compared;
         let order = match op {
             Op::Equal => Order::Equal,
             Op::Less => Order::Less,
@@ -157,14 +141,8 @@ impl Checker<'_, '_> {
         parsed
     }
 
-    pub(super) fn ip(
-        &mut self,
-        name: &str,
-        op: Op,
-        op_span: &Range<usize>,
-        value: &Kind,
-        span: &Range<usize>,
-    ) -> Option<Test> {
+    fn ip(&mut self, compared: &Compared<'_>) -> Option<Test> {
+        let Compared { name, op, op_span, value, span, .. } = *compared;
         match (op, value) {
             (Op::Equal, Kind::Str(text)) => match text.parse::<std::net::IpAddr>() {
                 Ok(_) => self.nets([(text, span)]),
@@ -220,15 +198,8 @@ impl Checker<'_, '_> {
         (!wrong).then(|| Test::Nets(NetSet::new(nets)))
     }
 
-    pub(super) fn name_of(
-        &mut self,
-        name: &str,
-        names: &'static [&'static str],
-        op: Op,
-        op_span: &Range<usize>,
-        value: &Kind,
-        span: &Range<usize>,
-    ) -> Option<Test> {
+    fn name_of(&mut self, compared: &Compared<'_>, names: &'static [&'static str]) -> Option<Test> {
+        let Compared { name, op, op_span, value, span, .. } = *compared;
         match (op, value) {
             (Op::Equal, Kind::Str(text)) => self
                 .enum_value(name, names, text, span)

@@ -83,17 +83,11 @@ pub fn compile(
     }
     let mut set = RuleSet {
         rules: compiled.rules,
-        active: Vec::new(),
         rates: compiled.rates,
         profile: options.profile.into(),
         monitor: options.mode != Mode::Enforce,
         list_items: compiled.list_items,
-        header_names: Vec::new(),
-        fields: Vec::new(),
-        keys: Vec::new(),
-        last_acting: [None; 5],
-        acts_at: [false; 5],
-        grouping: Vec::new(),
+        ..RuleSet::empty()
     };
     set.index();
     Ok((set, report.diagnostics))
